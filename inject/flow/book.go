@@ -1,0 +1,107 @@
+package flow
+
+import "github.com/lastack/lastack/inject/tcp"
+
+// book is what is known of one direction of a connection: as its end sent it,
+// or as it was delivered. Positions are 64-bit and relative to the SYN, which
+// is 0, so that nothing here wraps.
+type book struct {
+	seen    bool
+	synSeen bool
+	base    tcp.Seq // the number of the SYN, or one less than the first number seen
+	nxt     int64   // one past the highest position occupied
+	fin     int64   // position of the FIN; -1 as long as there was none
+	ack     int64   // highest acknowledgement carried; -1 as long as there was none
+	rst     bool
+
+	window    uint16 // as last carried, unscaled
+	hasWindow bool
+	scale     int8 // of the SYN; -1 where it had none
+	tsval     uint32
+	hasTS     bool
+}
+
+func newBook() book { return book{fin: -1, ack: -1, scale: -1} }
+
+// rel places seq near what is known already.
+func (b *book) rel(seq tcp.Seq) int64 {
+	return b.nxt + int64(seq.Diff(b.base.Add(int(b.nxt))))
+}
+
+// begin fixes the base by the first segment of the direction.
+func (b *book) begin(seg *tcp.Segment) {
+	if b.seen {
+		return
+	}
+	b.seen = true
+	b.synSeen = seg.Flags.Has(tcp.SYN)
+	b.base = seg.Seq
+	if !b.synSeen {
+		b.base = seg.Seq.Add(-1)
+		b.nxt = 1
+	}
+}
+
+// enter writes a segment into the book; ack is its relative acknowledgement,
+// or -1.
+func (b *book) enter(seg *tcp.Segment, ack int64) {
+	if seg.Flags.Has(tcp.RST) {
+		b.rst = true
+		return // its number is the other end's wish, not a position of the stream
+	}
+	b.begin(seg)
+	first := b.rel(seg.Seq)
+	end := first + int64(seg.SeqLen())
+	if seg.Flags.Has(tcp.FIN) {
+		b.fin = end - 1
+	}
+	if seg.SeqLen() > 0 && end > b.nxt {
+		b.nxt = end
+	}
+	if ack > b.ack {
+		b.ack = ack
+	}
+	b.window, b.hasWindow = seg.Window, true
+	if seg.Flags.Has(tcp.SYN) {
+		b.scale = seg.Options.WindowScale
+	}
+	if seg.Options.Timestamps {
+		b.tsval, b.hasTS = seg.Options.TSVal, true
+	}
+}
+
+// counter counts copies by kind and position, for the last few hundred of them.
+type counter struct {
+	entries []count
+	next    int // the oldest entry, once the ring is full
+}
+
+type count struct {
+	kind, of Kind
+	pos      int64
+	n        uint32
+}
+
+const counterSize = 256
+
+// add counts one more arrival and returns its number. fresh promises that
+// there was none before, which saves looking.
+func (c *counter) add(kind, of Kind, pos int64, fresh bool) uint32 {
+	if !fresh {
+		for i := len(c.entries) - 1; i >= 0; i-- {
+			e := &c.entries[(i+c.next)%len(c.entries)]
+			if e.pos == pos && e.kind == kind && e.of == of {
+				e.n++
+				return e.n
+			}
+		}
+	}
+	e := count{kind: kind, of: of, pos: pos, n: 1}
+	if len(c.entries) < counterSize {
+		c.entries = append(c.entries, e)
+		return 1
+	}
+	c.entries[c.next] = e
+	c.next = (c.next + 1) % counterSize
+	return 1
+}

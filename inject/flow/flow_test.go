@@ -1,0 +1,328 @@
+package flow
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lastack/lastack/inject/tcp"
+)
+
+var (
+	clientAddr = netip.MustParseAddrPort("192.0.2.1:40000")
+	serverAddr = netip.MustParseAddrPort("192.0.2.2:8080")
+)
+
+func hostOf(a netip.Addr) string {
+	switch a {
+	case clientAddr.Addr():
+		return "client"
+	case serverAddr.Addr():
+		return "server"
+	}
+	return ""
+}
+
+// wire feeds a tracker with segments written as text, one a line:
+//
+//	> S 0             from the client, flags, relative sequence number
+//	< S. 0 ack 1      from the server
+//	> P. 1:11 ack 1   ten bytes
+//	> F. 11 ack 1 lost
+//	! R 1             forged in the client's name
+//
+// A line may end in "lost" (not delivered), "win N", and "isn N" on a SYN.
+type wire struct {
+	t     *testing.T
+	flow  *Tracker
+	isn   map[byte]tcp.Seq
+	lost  []func()
+	names []string
+}
+
+func newWire(t *testing.T) *wire {
+	return &wire{t: t, flow: NewTracker(hostOf), isn: map[byte]tcp.Seq{'>': 0xffffff00, '<': 5000}}
+}
+
+func (w *wire) play(script string) [][]string {
+	w.t.Helper()
+	var all [][]string
+	for line := range strings.Lines(script) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		all = append(all, w.line(line))
+	}
+	return all
+}
+
+func (w *wire) line(line string) []string {
+	w.t.Helper()
+	words := strings.Fields(line)
+	dir := line[0]
+	sender, other := byte('>'), byte('<')
+	if dir == '<' || dir == '?' {
+		sender, other = other, sender
+	}
+	flags, err := tcp.ParseFlags(words[1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	seg := tcp.Segment{Flags: flags, Window: 1000, Src: clientAddr, Dst: serverAddr}
+	if sender == '<' {
+		seg.Src, seg.Dst = serverAddr, clientAddr
+	}
+	var from, to int
+	if n, _ := fmt.Sscanf(words[2], "%d:%d", &from, &to); n == 2 {
+		seg.Len = to - from
+	}
+	lost := false
+	for i := 3; i < len(words); i++ {
+		var n int
+		if i+1 < len(words) {
+			fmt.Sscan(words[i+1], &n)
+		}
+		switch words[i] {
+		case "ack":
+			seg.Ack = w.isn[other].Add(n)
+		case "win":
+			seg.Window = uint16(n)
+		case "isn":
+			w.isn[sender] = tcp.Seq(n)
+		case "lost":
+			lost = true
+		}
+	}
+	seg.Seq = w.isn[sender].Add(from)
+	var s Sighting
+	if dir == '!' || dir == '?' {
+		w.flow.Forge(&seg, "attacker", &s)
+	} else {
+		w.flow.Arrive(&seg, &s)
+	}
+	if !lost {
+		w.flow.Deliver(&seg, &s)
+	}
+	return s.Texts()
+}
+
+const handshake = `
+> S 0
+< S. 0 ack 1
+> . 1 ack 1
+`
+
+func TestNames(t *testing.T) {
+	hello := [][]string{
+		{"client.SYN"},
+		{"server.SYN-ACK", "server.ACK(client.SYN)"},
+		{"client.ACK(server.SYN-ACK)"},
+	}
+	for name, test := range map[string]struct {
+		script string
+		want   [][]string
+	}{
+		"four-way close": {`
+			> F. 1 ack 1
+			< . 1 ack 2
+			< F. 1 ack 2
+			> . 2 ack 2
+		`, [][]string{
+			{"client.FIN"}, {"server.ACK(client.FIN)"}, {"server.FIN"}, {"client.ACK(server.FIN)"},
+		}},
+		"three-way close": {`
+			> F. 1 ack 1
+			< F. 1 ack 2
+			> . 2 ack 2
+		`, [][]string{
+			{"client.FIN"}, {"server.FIN", "server.ACK(client.FIN)"}, {"client.ACK(server.FIN)"},
+		}},
+		"last ACK lost: the FIN comes again, and so does its ACK": {`
+			> F. 1 ack 1
+			< . 1 ack 2
+			< F. 1 ack 2
+			> . 2 ack 2 lost
+			< F. 1 ack 2
+			> . 2 ack 2
+			< F. 1 ack 2
+			> . 2 ack 2
+		`, [][]string{
+			{"client.FIN"}, {"server.ACK(client.FIN)"}, {"server.FIN"}, {"client.ACK(server.FIN)"},
+			{"server.FIN#2"}, {"client.ACK(server.FIN)#2", "client.DUP-ACK"},
+			{"server.FIN#3"}, {"client.ACK(server.FIN)#3", "client.DUP-ACK#2"},
+		}},
+		"simultaneous close": {`
+			> F. 1 ack 1
+			< F. 1 ack 1
+			> . 2 ack 2
+			< . 2 ack 2
+		`, [][]string{
+			{"client.FIN"}, {"server.FIN"}, {"client.ACK(server.FIN)"}, {"server.ACK(client.FIN)"},
+		}},
+		"turns, however the kernel cut them": {`
+			> P. 1:11 ack 1
+			> P. 11:21 ack 1
+			< . 1 ack 21
+			< P. 1:101 ack 21
+			> P. 21:22 ack 101
+		`, [][]string{
+			{"client.DATA@1"}, {"client.DATA@1[10:20]"}, {"server.ACK(client.DATA@1)"},
+			{"server.DATA@1"}, {"client.DATA@2", "client.ACK(server.DATA@1)"},
+		}},
+		"a repeat that merges data and FIN has both names": {`
+			> P. 1:11 ack 1 lost
+			> F. 11 ack 1 lost
+			> FP. 1:11 ack 1
+			< . 1 ack 12
+		`, [][]string{
+			{"client.DATA@1"}, {"client.FIN"}, {"client.FIN#2", "client.DATA@1#2"},
+			{"server.ACK(client.FIN)", "server.ACK(client.DATA@1)"},
+		}},
+		"half-closed: data after the FIN acknowledges it again, but is not named so": {`
+			> F. 1 ack 1
+			< . 1 ack 2
+			< P. 1:11 ack 2
+			> . 2 ack 11
+		`, [][]string{
+			{"client.FIN"}, {"server.ACK(client.FIN)"}, {"server.DATA@1"}, {"client.ACK(server.DATA@1)"},
+		}},
+		"the ACK of the FIN lost, then data: the data covers the FIN first": {`
+			> F. 1 ack 1
+			< . 1 ack 2 lost
+			< P. 1:11 ack 2
+		`, [][]string{
+			{"client.FIN"}, {"server.ACK(client.FIN)"}, {"server.DATA@1", "server.ACK(client.FIN)#2"},
+		}},
+		"keep-alive, zero-window probe and window update": {`
+			> . 0 ack 1
+			< . 1 ack 1
+			< . 1 ack 1 win 0
+			> . 0 ack 1
+			< . 1 ack 1 win 500
+		`, [][]string{
+			{"client.KEEPALIVE"}, {"server.DUP-ACK"}, {"server.ACK"}, {"client.PROBE"}, {"server.ACK#2"},
+		}},
+		"a forged RST is challenged once": {`
+			! R 5
+			< . 1 ack 1
+			< . 1 ack 1
+		`, [][]string{
+			{"forged.RST(client)"}, {"server.CHALLENGE-ACK"}, {"server.DUP-ACK"},
+		}},
+		"a forged FIN is acknowledged under its own name": {`
+			? F. 1 ack 1
+			> . 1 ack 2
+		`, [][]string{
+			{"forged.FIN(server)"}, {"client.ACK(forged.FIN(server))"},
+		}},
+		"RST": {`
+			> R. 1 ack 1
+			< R 1
+		`, [][]string{{"client.RST"}, {"server.RST"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := newWire(t).play(handshake + test.script)
+			if d := cmp.Diff(append(hello[:len(hello):len(hello)], test.want...), got); d != "" {
+				t.Errorf("names (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestIncarnations(t *testing.T) {
+	w := newWire(t)
+	w.play(handshake + "> F. 1 ack 1\n< F. 1 ack 2\n> . 2 ack 2")
+	old := w.isn['<']
+	// The client comes again from the same port; the old end answers first.
+	got := w.play("> S 0 isn 70000")
+	challenge := tcp.Segment{Flags: tcp.ACK, Src: serverAddr, Dst: clientAddr, Seq: old.Add(2), Ack: tcp.Seq(0xffffff00).Add(2), Window: 1000}
+	var s Sighting
+	w.flow.Arrive(&challenge, &s)
+	w.flow.Deliver(&challenge, &s)
+	got = append(got, s.Texts())
+	got = append(got, w.play("< S. 0 ack 1 isn 90000\n> . 1 ack 1")...)
+	want := [][]string{
+		{"2:client.SYN"}, {"server.DUP-ACK"},
+		{"2:server.SYN-ACK", "2:server.ACK(client.SYN)"}, {"2:client.ACK(server.SYN-ACK)"},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
+	}
+}
+
+func TestSimultaneousOpen(t *testing.T) {
+	got := newWire(t).play("> S 0\n< S 0\n> S. 0 ack 1\n< S. 0 ack 1")
+	want := [][]string{
+		{"client.SYN"}, {"server.SYN"}, {"client.SYN-ACK", "client.ACK(server.SYN)"}, {"server.SYN-ACK", "server.ACK(client.SYN-ACK)"},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
+	}
+}
+
+func TestPatternText(t *testing.T) {
+	for _, text := range []string{
+		"client.FIN", "client.FIN#2", "2:server.SYN-ACK", "client>server:client.RST", "client.ACK(server.FIN)",
+		"client.ACK(server.DATA@2[5])", "server.DATA@1[1448:2896]", "server.DATA[-1:]", "server.DATA@1[-1]",
+		"server.DATA[100:]", "forged.RST(client)", "forged.RST", "client.ACK(forged.FIN(server))", "client.CHALLENGE-ACK",
+	} {
+		p, err := ParsePattern(text)
+		if text == "server.DATA[-1:]" {
+			if err == nil {
+				t.Errorf("ParsePattern(%q) took a byte from the end of no turn", text)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("ParsePattern(%q): %v", text, err)
+			continue
+		}
+		if got := p.String(); got != text {
+			t.Errorf("ParsePattern(%q) prints %q", text, got)
+		}
+	}
+}
+
+func TestPatternErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       `parse "": column 1: want a host, as in client.FIN`,
+		"FIN":                    `parse "FIN": column 1: FIN needs its sender, as in client.FIN`,
+		"client":                 `parse "client": column 7: want a dot and a kind after "client", as in client.FIN`,
+		"client.fin":             `parse "client.fin": column 8: unknown kind "fin": write FIN`,
+		"client.FIN#0":           `parse "client.FIN#0": column 13: copies count from 1`,
+		"client.FIN@1":           `parse "client.FIN@1": column 11: only DATA has turns and bytes, not FIN`,
+		"client.FIN(server.FIN)": `parse "client.FIN(server.FIN)": column 11: brackets belong to ACK and to forged only`,
+		"client.ACK(server.RST)": `parse "client.ACK(server.RST)": column 12: an ACK covers a SYN, SYN-ACK, FIN or DATA, not a RST`,
+		"client.DATA[5:5]":       `parse "client.DATA[5:5]": column 12: the range [5:5] holds no byte`,
+		"0:client.FIN":           `parse "0:client.FIN": column 1: connections count from 1`,
+		"client.FIN x":           `parse "client.FIN x": column 11: unexpected " x" after the name`,
+	} {
+		_, err := ParsePattern(text)
+		if err == nil || err.Error() != want {
+			t.Errorf("ParsePattern(%q):\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func TestArriveAllocatesNothing(t *testing.T) {
+	flow := NewTracker(hostOf)
+	var s Sighting
+	seg := tcp.Segment{Flags: tcp.SYN, Src: clientAddr, Dst: serverAddr}
+	flow.Arrive(&seg, &s)
+	flow.Deliver(&seg, &s)
+	seg.Flags, seg.Len, seg.Seq = tcp.ACK|tcp.PSH, 1448, 1
+	step := func() {
+		flow.Arrive(&seg, &s)
+		flow.Deliver(&seg, &s)
+		seg.Seq += 1448
+	}
+	for range 1000 {
+		step() // until the counter's ring is full
+	}
+	if n := testing.AllocsPerRun(1000, step); n != 0 {
+		t.Errorf("a segment costs %v allocations, want 0", n)
+	}
+}

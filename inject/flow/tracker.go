@@ -1,0 +1,534 @@
+package flow
+
+import (
+	"net/netip"
+
+	"github.com/lastack/lastack/inject/tcp"
+)
+
+// Tracker keeps the connections of one wire or one capture. The zero value is
+// not ready: use NewTracker. It is not safe for concurrent use.
+type Tracker struct {
+	hostOf func(netip.Addr) string
+	byPair map[pair][]*Conn // incarnations, the latest last
+	conns  []*Conn
+}
+
+// pair is a four-tuple without direction: the lower end first.
+type pair struct{ a, b netip.AddrPort }
+
+func pairOf(a, b netip.AddrPort) pair {
+	if b.Compare(a) < 0 {
+		a, b = b, a
+	}
+	return pair{a, b}
+}
+
+// NewTracker makes a tracker. hostOf names the host that has an address; where
+// it is nil, or says "", the ends are called by their roles, client and server.
+func NewTracker(hostOf func(netip.Addr) string) *Tracker {
+	return &Tracker{hostOf: hostOf, byPair: map[pair][]*Conn{}}
+}
+
+// Conn is one connection: one incarnation of its four-tuple.
+type Conn struct {
+	// Number counts connections by their first SYN, from 1.
+	Number int
+	ends   [2]End // the opener first
+	// speaker is the end that sent the last new data: its turn lasts until
+	// the other one sends some.
+	speaker int
+}
+
+// End is one end of a connection as the wire knows it.
+type End struct {
+	Host string
+	Addr netip.AddrPort
+
+	sent, delivered book
+	copies          counter
+	forgedCopies    counter
+	turns           []int64 // positions at which this end's turns begin
+	dropped         int     // turns forgotten at the front of turns
+
+	// What was last delivered *to* this end.
+	last      Name // Kind SYN, SYN-ACK, DATA or FIN; None for anything else
+	challenge bool // something that RFC 5961 challenges was delivered to this end
+}
+
+// maxTurns bounds the memory of a connection that talks for ever.
+const maxTurns = 4096
+
+// Conns lists the connections by number.
+func (t *Tracker) Conns() []*Conn { return t.conns }
+
+// Conn is the connection with that number, or nil.
+func (t *Tracker) Conn(number int) *Conn {
+	if number < 1 || number > len(t.conns) {
+		return nil
+	}
+	return t.conns[number-1]
+}
+
+// Latest is the newest incarnation between two ends, or nil.
+func (t *Tracker) Latest(a, b netip.AddrPort) *Conn {
+	list := t.byPair[pairOf(a, b)]
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
+}
+
+// Opener is the end that sent the first SYN; Accepter is the other.
+func (c *Conn) Opener() *End { return &c.ends[0] }
+
+// Accepter is the end that did not open.
+func (c *Conn) Accepter() *End { return &c.ends[1] }
+
+// EndOf is the end on that host, or nil.
+func (c *Conn) EndOf(host string) *End {
+	for i := range c.ends {
+		if c.ends[i].Host == host {
+			return &c.ends[i]
+		}
+	}
+	return nil
+}
+
+// Other is the end that e talks to.
+func (c *Conn) Other(e *End) *End {
+	if e == &c.ends[0] {
+		return &c.ends[1]
+	}
+	return &c.ends[0]
+}
+
+// Arrive names a segment that a host sent, and enters it into the book of what
+// was sent. out is written whole.
+func (t *Tracker) Arrive(seg *tcp.Segment, out *Sighting) {
+	c, from := t.find(seg, true)
+	c.sight(seg, from, out)
+	if seg.ICMP == nil {
+		c.arrive(seg, from, out)
+	} else {
+		c.icmp(seg, from, out)
+	}
+}
+
+// Forge names a segment that a rule or the attacker made: sentBy is "wire" or
+// the attacker's host. The claimed sender's book is left alone. It returns
+// false where the segment belongs to no connection that the tracker knows; the
+// sighting then has the connection 0.
+func (t *Tracker) Forge(seg *tcp.Segment, sentBy string, out *Sighting) bool {
+	c, from := t.find(seg, false)
+	if c == nil {
+		*out = Sighting{From: t.host(seg.Src.Addr(), "client"), To: t.host(seg.Dst.Addr(), "server"), SentBy: sentBy, Forged: true}
+		out.Seq = int64(seg.Seq)
+		out.Ack = int64(seg.Ack)
+		out.Names.add(Name{Kind: plainKind(seg), Copy: 1})
+		return false
+	}
+	c.sight(seg, from, out)
+	out.Forged, out.SentBy = true, sentBy
+	kind := plainKind(seg)
+	e := &c.ends[from]
+	if b := &e.delivered; b.seen {
+		out.Seq = b.rel(seg.Seq)
+	} else if b := &e.sent; b.seen {
+		out.Seq = b.rel(seg.Seq)
+	}
+	out.Names.add(Name{Kind: kind, Copy: e.forgedCopies.add(kind, None, int64(seg.Seq), false)})
+	return true
+}
+
+// Deliver enters what went out to a host into the book of what was delivered:
+// once for each copy, in the order in which they left. s must come from this
+// tracker's Arrive or Forge.
+func (t *Tracker) Deliver(seg *tcp.Segment, s *Sighting) {
+	c := s.conn
+	if c == nil || seg.ICMP != nil {
+		return
+	}
+	sender, receiver := &c.ends[s.from], &c.ends[1-s.from]
+	ack := c.relAck(seg, s.from)
+	repeatedSYN := seg.Flags.Has(tcp.SYN) && sender.delivered.synSeen
+	if seg.Flags.Has(tcp.RST) || repeatedSYN ||
+		ack >= 0 && (ack > receiver.sent.nxt || ack < sender.delivered.ack) {
+		receiver.challenge = true
+	}
+	receiver.last = Name{}
+	if !s.Forged {
+		for _, n := range s.Names.All() {
+			if n.Kind == SYN || n.Kind == SYNACK || n.Kind == FIN || n.Kind == DATA {
+				receiver.last = n
+				break
+			}
+		}
+	} else if seg.Flags.Has(tcp.FIN) {
+		receiver.last = Name{Kind: FIN, OfForged: true}
+	}
+	sender.delivered.enter(seg, ack)
+}
+
+// find gives the connection of a segment and the index of the end whose
+// address it bears as source. real says that its sender is the real one, so
+// that a SYN may begin a connection.
+func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
+	list := t.byPair[pairOf(seg.Src, seg.Dst)]
+	if seg.ICMP != nil {
+		// The quoted segment went from Src to Dst, so who complains stands at
+		// Dst's side; the sighting's sender is that end.
+		if len(list) == 0 {
+			if !real {
+				return nil, 0
+			}
+			return t.open(seg), 1
+		}
+		c := list[len(list)-1]
+		return c, 1 - c.index(seg.Src)
+	}
+	if len(list) == 0 {
+		if !real {
+			return nil, 0
+		}
+		c := t.open(seg)
+		return c, c.index(seg.Src)
+	}
+	c := list[len(list)-1]
+	from := c.index(seg.Src)
+	if real && seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN {
+		b := &c.ends[from].sent
+		if b.seen && (!b.synSeen || b.base != seg.Seq) {
+			c = t.open(seg)
+			return c, 0
+		}
+		return c, from
+	}
+	best := c.distance(seg)
+	for i := len(list) - 2; i >= 0 && best > 0; i-- {
+		if d := list[i].distance(seg); d < best {
+			best, c = d, list[i]
+		}
+	}
+	return c, c.index(seg.Src)
+}
+
+// far is the distance of a segment whose numbers say nothing.
+const far = 1 << 31
+
+// distance is how far a segment's number lies from what its sender sent last:
+// of several incarnations of a four-tuple it belongs to the nearest. Where the
+// sender was not heard yet, what it acknowledges decides.
+func (c *Conn) distance(seg *tcp.Segment) int {
+	from := c.index(seg.Src)
+	if b := &c.ends[from].sent; b.seen {
+		return abs(seg.Seq.Diff(b.base.Add(int(b.nxt))))
+	}
+	if o := &c.ends[1-from].sent; o.seen && seg.Flags.Has(tcp.ACK) {
+		return abs(seg.Ack.Diff(o.base.Add(int(o.nxt))))
+	}
+	return far
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
+
+func (c *Conn) index(addr netip.AddrPort) int {
+	if c.ends[0].Addr == addr {
+		return 0
+	}
+	return 1
+}
+
+func (t *Tracker) host(addr netip.Addr, role string) string {
+	if t.hostOf != nil {
+		if h := t.hostOf(addr); h != "" {
+			return h
+		}
+		return addr.String()
+	}
+	return role
+}
+
+// open begins a connection with the segment that was first seen of it.
+func (t *Tracker) open(seg *tcp.Segment) *Conn {
+	opener, accepter := seg.Src, seg.Dst
+	switch {
+	case seg.ICMP != nil:
+	case seg.Flags.Has(tcp.SYN | tcp.ACK):
+		opener, accepter = accepter, opener
+	case seg.Flags.Has(tcp.SYN):
+	case seg.Src.Port() < 1024 && seg.Dst.Port() >= 1024:
+		// The capture begins in the middle: a server's port is low.
+		opener, accepter = accepter, opener
+	}
+	c := &Conn{Number: len(t.conns) + 1, speaker: -1}
+	c.ends[0] = End{Host: t.host(opener.Addr(), "client"), Addr: opener, sent: newBook(), delivered: newBook()}
+	c.ends[1] = End{Host: t.host(accepter.Addr(), "server"), Addr: accepter, sent: newBook(), delivered: newBook()}
+	t.conns = append(t.conns, c)
+	key := pairOf(opener, accepter)
+	t.byPair[key] = append(t.byPair[key], c)
+	return c
+}
+
+func (c *Conn) sight(seg *tcp.Segment, from int, out *Sighting) {
+	*out = Sighting{
+		Conn: c.Number, Opener: c.ends[0].Host, Accepter: c.ends[1].Host,
+		From: c.ends[from].Host, To: c.ends[1-from].Host, SentBy: c.ends[from].Host,
+		from: from, conn: c,
+	}
+	if seg.Flags.Has(tcp.ACK) {
+		out.Ack = c.relAck(seg, from)
+	}
+}
+
+// relAck is the acknowledgement relative to the other end's SYN, or -1 where
+// there is none or nothing to measure it by.
+func (c *Conn) relAck(seg *tcp.Segment, from int) int64 {
+	if !seg.Flags.Has(tcp.ACK) || seg.ICMP != nil {
+		return -1
+	}
+	other := &c.ends[1-from]
+	b := &other.sent
+	if !b.seen {
+		b = &other.delivered
+	}
+	if !b.seen {
+		// The file shows the other end by its acknowledgements only: what is
+		// acknowledged first is where its stream begins to be known.
+		other.sent.seen = true
+		other.sent.base = seg.Ack.Add(-1)
+		other.sent.nxt = 1
+		return 1
+	}
+	return b.rel(seg.Ack)
+}
+
+// plainKind names a segment by its bits alone.
+func plainKind(seg *tcp.Segment) Kind {
+	switch f := seg.Flags; {
+	case seg.ICMP != nil:
+		return ICMP
+	case f.Has(tcp.RST):
+		return RST
+	case f.Has(tcp.SYN | tcp.ACK):
+		return SYNACK
+	case f.Has(tcp.SYN):
+		return SYN
+	case f.Has(tcp.FIN):
+		return FIN
+	case seg.Len > 0:
+		return DATA
+	}
+	return ACK
+}
+
+func (c *Conn) icmp(seg *tcp.Segment, from int, out *Sighting) {
+	e := &c.ends[from]
+	b := &c.ends[1-from].sent
+	if b.seen {
+		out.Seq = b.rel(seg.Seq)
+	}
+	out.Names.add(Name{Kind: ICMP, Copy: e.copies.add(ICMP, None, int64(seg.Seq), false)})
+}
+
+// arrive gives a segment its names and then enters it into the book of what
+// its sender sent.
+func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
+	e, other := &c.ends[from], &c.ends[1-from]
+	b := &e.sent
+	before := *b
+	if !seg.Flags.Has(tcp.RST) {
+		b.begin(seg)
+		if !before.seen {
+			before.base, before.nxt, before.seen = b.base, b.nxt, true
+		}
+	}
+	ack := out.Ack
+	if !seg.Flags.Has(tcp.ACK) {
+		ack = -1
+	}
+	switch {
+	case before.seen:
+		out.Seq = before.rel(seg.Seq)
+	case other.sent.ack >= 0 && e.delivered.seen:
+		out.Seq = e.delivered.rel(seg.Seq)
+	default:
+		out.Seq = 0 // a RST from an end that was never heard: its number is nobody's
+	}
+	first := out.Seq
+	end := first + int64(seg.SeqLen())
+	out.RepeatOnly = seg.SeqLen() > 0 && end <= before.nxt && before.nxt > 0 && !seg.Flags.Has(tcp.RST)
+
+	pure := seg.Pure()
+	switch kind := plainKind(seg); kind {
+	case RST, SYN, SYNACK:
+		out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+	case FIN:
+		out.Names.add(Name{Kind: FIN, Copy: e.copies.add(FIN, None, end-1, false)})
+	}
+	if seg.Len > 0 && !seg.Flags.Has(tcp.RST) {
+		c.data(seg, from, first, before.nxt, out)
+	}
+	una := other.delivered.ack
+	if pure && una >= 1 && first == una-1 {
+		kind := KEEPALIVE
+		if other.delivered.hasWindow && other.delivered.window == 0 {
+			kind = PROBE
+		}
+		out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+		b.enter(seg, ack)
+		return
+	}
+	if ack >= 0 && !seg.Flags.Has(tcp.RST) {
+		c.acks(seg, from, ack, pure, out)
+	}
+	if pure && out.Names.n == 0 || pure && ack <= before.ack {
+		c.nothingNew(seg, e, first, ack, &before, out)
+	}
+	if out.Names.n == 0 {
+		out.Names.add(Name{Kind: plainKind(seg), Copy: e.copies.add(plainKind(seg), None, first, false)})
+	}
+	b.enter(seg, ack)
+}
+
+// data names the bytes that a segment carries, by turns, and begins a new turn
+// where the other end spoke since.
+func (c *Conn) data(seg *tcp.Segment, from int, first, nxt int64, out *Sighting) {
+	e := &c.ends[from]
+	start := first
+	if seg.Flags.Has(tcp.SYN) {
+		start++
+	}
+	end := start + int64(seg.Len)
+	fresh := end > nxt
+	if fresh && c.speaker != from {
+		c.speaker = from
+		// What lies between the last byte known and this segment was not
+		// seen before the other end spoke either: it is of this turn.
+		begin := max(nxt, 1)
+		if len(e.turns) == 0 {
+			begin = min(begin, start)
+		}
+		if len(e.turns) == maxTurns {
+			copy(e.turns, e.turns[1:])
+			e.turns = e.turns[:maxTurns-1]
+			e.dropped++
+		}
+		e.turns = append(e.turns, begin)
+	}
+	n := e.copies.add(DATA, None, start, first >= nxt)
+	var spans [maxNames]Name
+	for i := range e.spans(start, end, &spans) {
+		spans[i].Kind, spans[i].Copy = DATA, n
+		out.Names.add(spans[i])
+	}
+}
+
+// spans cuts the positions [from, to) of an end's stream by its turns, and
+// returns how many pieces it wrote.
+func (e *End) spans(from, to int64, out *[maxNames]Name) int {
+	pieces := 0
+	i := len(e.turns) - 1
+	for i >= 0 && e.turns[i] > from {
+		i--
+	}
+	for from < to && pieces < maxNames {
+		n := Name{Stream: from - 1}
+		upTo := to
+		if i+1 < len(e.turns) {
+			upTo = min(upTo, e.turns[i+1])
+		}
+		if i >= 0 {
+			n.Turn = e.dropped + i + 1
+			n.From, n.To = from-e.turns[i], upTo-e.turns[i]
+			last := e.sent.nxt
+			if i+1 < len(e.turns) {
+				last = e.turns[i+1]
+			} else if e.sent.fin >= 0 {
+				last = min(last, e.sent.fin)
+			}
+			n.Last = upTo >= last
+		} else {
+			n.To = upTo - from
+		}
+		out[pieces] = n
+		pieces++
+		from = upTo
+		i++
+	}
+	return pieces
+}
+
+// acks names what an acknowledgement covers that none delivered before it did,
+// and what it covers again because the last thing delivered to its sender was
+// a copy of it.
+func (c *Conn) acks(seg *tcp.Segment, from int, ack int64, pure bool, out *Sighting) {
+	e, other := &c.ends[from], &c.ends[1-from]
+	before := e.delivered.ack
+	covers := func(end int64, kind Kind, forged bool) bool {
+		return ack >= end && (before < end || pure && e.last.Kind == kind && e.last.OfForged == forged)
+	}
+	add := func(of Kind, forged bool, n Name) {
+		n.Kind, n.Of, n.OfForged = ACK, of, forged
+		n.Copy = e.copies.add(ACK, of, n.Stream+n.To-n.From+ack<<1, false)
+		out.Names.add(n)
+	}
+	if fin := other.sent.fin; fin >= 0 && covers(fin+1, FIN, false) {
+		add(FIN, false, Name{})
+	}
+	if fin := other.delivered.fin; fin >= 0 && fin != other.sent.fin && covers(fin+1, FIN, true) {
+		add(FIN, true, Name{})
+	}
+	if other.sent.synSeen {
+		of := SYN
+		if from == 0 {
+			of = SYNACK
+		}
+		if e.last.Kind == SYN || e.last.Kind == SYNACK {
+			of = e.last.Kind
+		}
+		if covers(1, of, false) {
+			add(of, false, Name{})
+		}
+	}
+	// Data: what lies between the acknowledgement delivered before and this one.
+	lo, hi := max(before, 1), min(ack, other.sent.nxt)
+	if other.sent.fin >= 0 {
+		hi = min(hi, other.sent.fin)
+	}
+	if lo >= hi && pure && e.last.Kind == DATA && !e.last.OfForged {
+		lo = e.last.Stream + 1
+		hi = min(hi, lo+e.last.To-e.last.From)
+	}
+	if lo < hi {
+		var spans [maxNames]Name
+		for i := range other.spans(lo, hi, &spans) {
+			add(DATA, false, spans[i])
+		}
+	}
+}
+
+// nothingNew names a pure ACK that acknowledges nothing new.
+func (c *Conn) nothingNew(seg *tcp.Segment, e *End, first, ack int64, before *book, out *Sighting) {
+	kind := ACK
+	switch {
+	case ack > before.ack:
+		// It moves the number over what the wire never saw: an ACK, no more.
+	case e.challenge:
+		kind = CHALLENGEACK
+	case before.hasWindow && before.window != seg.Window:
+		// A window update is neither a duplicate nor a challenge.
+	default:
+		kind = DUPACK
+	}
+	e.challenge = false
+	if kind == ACK && out.Names.n > 0 {
+		return
+	}
+	out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+}
