@@ -1,0 +1,32 @@
+//go:build !linux
+
+package inject
+
+import "time"
+
+// Wire is not to be had on this system.
+type Wire struct{}
+
+// NewWire returns ErrNotSupported.
+func NewWire(WireConfig) (*Wire, error) { return nil, ErrNotSupported }
+
+// Do does nothing.
+func (w *Wire) Do(func(e *Engine, now time.Duration)) {}
+
+// States is empty.
+func (w *Wire) States() []StateNote { return nil }
+
+// Lost is 0.
+func (w *Wire) Lost() int { return 0 }
+
+// Note does nothing.
+func (w *Wire) Note(string, int, Observation) {}
+
+// Silence does nothing.
+func (w *Wire) Silence(string) {}
+
+// Await returns ErrNotSupported.
+func (w *Wire) Await(<-chan struct{}, Condition) (time.Duration, error) { return 0, ErrNotSupported }
+
+// Close does nothing.
+func (w *Wire) Close() error { return nil }
