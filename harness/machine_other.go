@@ -1,0 +1,17 @@
+//go:build !linux
+
+package harness
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func monotonic() time.Duration { return 0 }
+
+func kernel() string { return runtime.GOOS }
+
+func signalName(s syscall.Signal) string { return s.String() }
+
+func room() int { return 1 }

@@ -1,0 +1,55 @@
+package record_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lastack/lastack/harness/internal/recordtest"
+	"github.com/lastack/lastack/harness/record"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares with a file of testdata, or writes it under -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), got); diff != "" {
+		t.Errorf("differs from %s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestLadder(t *testing.T) {
+	for name, run := range map[string]*record.Run{
+		"last-ack-lost": recordtest.LastACKLost(),
+		"everything":    recordtest.Full(),
+		"empty":         {Scenario: "my/own", IP: 6, Verdict: record.Error, Why: "no privileges"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			golden(t, name+".ladder", run.Ladder())
+			golden(t, name+".short.ladder", run.DrawLadder(record.LadderOptions{Width: 60}))
+			golden(t, name+".color.ladder", run.DrawLadder(record.LadderOptions{Width: 100, Color: true, Names: true}))
+			for _, width := range []int{0, 60, 80, 133} {
+				for _, line := range strings.Split(run.DrawLadder(record.LadderOptions{Width: width, Names: true}), "\n") {
+					if limit := max(width, 60); width != 0 && record.Width(line) > limit || width == 0 && record.Width(line) > 80 {
+						t.Errorf("at width %d a line has %d columns: %s", width, record.Width(line), line)
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,287 @@
+package record
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lastack/lastack/inject/tcp"
+)
+
+// Schema is the number of the document's shape. It changes only when a field
+// goes away or changes its meaning; fields may be added without.
+const Schema = 1
+
+// Document is what the command prints with --json: a view of runs that stays
+// the same from version to version. docs/json.md describes every field. No
+// list in it is ever null.
+type Document struct {
+	Schema int `json:"schema"`
+	// Verdict is the worst of the runs' verdicts.
+	Verdict Verdict `json:"verdict"`
+	// Partial: the command was interrupted, and runs are missing.
+	Partial bool `json:"partial,omitempty"`
+	// Kernel is the release of the kernel that was played on.
+	Kernel    string    `json:"kernel"`
+	Scenarios []RunView `json:"scenarios"`
+}
+
+// RunView is a run in the document.
+type RunView struct {
+	Name    string  `json:"name"`
+	IP      int     `json:"ip"`
+	Play    string  `json:"play"`
+	Verdict Verdict `json:"verdict"`
+	// Why says in one line what made the verdict other than PASS.
+	Why        string        `json:"why,omitempty"`
+	DurationMS int64         `json:"duration_ms"`
+	Claims     []ClaimView   `json:"claims"`
+	Rules      []RuleView    `json:"rules"`
+	Segments   []SegmentView `json:"segments"`
+	States     []StateView   `json:"states"`
+	Calls      []CallView    `json:"calls"`
+	Counters   []CounterView `json:"counters"`
+	Programs   []ProgramView `json:"programs"`
+	Sysctls    []SysctlView  `json:"sysctls"`
+}
+
+// ClaimView is a claim in the document.
+type ClaimView struct {
+	Sentence string  `json:"sentence"`
+	Verdict  Verdict `json:"verdict"`
+	Why      string  `json:"why"`
+}
+
+// RuleView is a rule in the document.
+type RuleView struct {
+	Rule string `json:"rule"`
+	Hits int    `json:"hits"`
+}
+
+// SegmentView is a TCP segment, or an ICMP error about one, in the document.
+type SegmentView struct {
+	TimeUS int64    `json:"t_us"`
+	Conn   int      `json:"conn"`
+	From   string   `json:"from"`
+	SentBy string   `json:"sent_by"`
+	Name   string   `json:"name"`
+	Names  []string `json:"names"`
+	Flags  string   `json:"flags"`
+	Seq    int64    `json:"seq"`
+	Ack    int64    `json:"ack"`
+	Len    int      `json:"len"`
+	Fate   Fate     `json:"fate"`
+	Rule   string   `json:"rule"`
+	HeldUS int64    `json:"held_us"`
+	Copies int      `json:"copies"`
+}
+
+// StateView is a reading of a kernel in the document.
+type StateView struct {
+	TimeUS    int64  `json:"t_us"`
+	Conn      int    `json:"conn"`
+	Host      string `json:"host"`
+	State     string `json:"state"`
+	Timer     string `json:"timer"`
+	ExpiresMS int64  `json:"expires_ms"`
+}
+
+// CallView is a system call in the document.
+type CallView struct {
+	TimeUS int64  `json:"t_us"`
+	Host   string `json:"host"`
+	Call   string `json:"call"`
+	Result int64  `json:"result"`
+	Errno  string `json:"errno"`
+}
+
+// CounterView is a kernel's counter in the document.
+type CounterView struct {
+	Host  string `json:"host"`
+	Name  string `json:"name"`
+	Delta int64  `json:"delta"`
+}
+
+// ProgramView is a user's program in the document.
+type ProgramView struct {
+	Host   string   `json:"host"`
+	Argv   []string `json:"argv"`
+	Exit   int      `json:"exit"`
+	Signal string   `json:"signal"`
+}
+
+// SysctlView is a changed sysctl in the document.
+type SysctlView struct {
+	Host  string `json:"host"`
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Stock string `json:"stock"`
+}
+
+// NewDocument views the runs in their order. Its verdict is Overall without
+// strict; who wants it strict, or marks it partial, sets the field.
+func NewDocument(runs []*Run) Document {
+	d := Document{Schema: Schema, Verdict: Overall(runs, false), Scenarios: views(runs, (*Run).View)}
+	for _, r := range runs {
+		if r.Kernel != "" {
+			d.Kernel = r.Kernel
+			break
+		}
+	}
+	return d
+}
+
+// Write writes the document as indented JSON.
+func (d Document) Write(w io.Writer) error {
+	if err := encode(w, d); err != nil {
+		return fmt.Errorf("write document: %w", err)
+	}
+	return nil
+}
+
+// View is the run as the document shows it.
+func (r *Run) View() RunView {
+	v := RunView{
+		Name: r.Scenario, IP: r.IP, Play: r.Play, Verdict: r.Verdict, Why: r.Why,
+		DurationMS: r.Duration.Milliseconds(),
+		Claims: views(r.Claims, func(c Claim) ClaimView {
+			return ClaimView(c)
+		}),
+		Rules: views(r.Rules, func(x Rule) RuleView {
+			return RuleView{Rule: x.Rule, Hits: x.Hits}
+		}),
+		Segments: []SegmentView{},
+		States: views(r.States, func(s State) StateView {
+			return StateView{
+				TimeUS: s.T.Microseconds(), Conn: s.Conn, Host: s.Host, State: s.State.String(),
+				Timer: s.Timer, ExpiresMS: s.Expires.Milliseconds(),
+			}
+		}),
+		Calls: views(r.Calls, func(c Call) CallView {
+			return CallView{TimeUS: c.T.Microseconds(), Host: c.Host, Call: c.text(), Result: c.Result, Errno: c.Errno}
+		}),
+		Counters: views(r.Counters, func(c Counter) CounterView {
+			return CounterView(c)
+		}),
+		Programs: views(r.Programs, func(p Program) ProgramView {
+			return ProgramView{Host: p.Host, Argv: views(p.Argv, func(a string) string { return a }), Exit: p.Exit, Signal: p.Signal}
+		}),
+		Sysctls: views(r.Sysctls, func(s Sysctl) SysctlView {
+			return SysctlView(s)
+		}),
+	}
+	for i := range r.Segments {
+		if s := &r.Segments[i]; !s.Other {
+			v.Segments = append(v.Segments, s.view())
+		}
+	}
+	return v
+}
+
+func (s *Segment) view() SegmentView {
+	return SegmentView{
+		TimeUS: s.T.Microseconds(), Conn: s.Conn, From: s.From, SentBy: s.SentBy,
+		Name: s.Name(), Names: s.Texts(),
+		Flags: s.Flags.String(), Seq: s.Seq, Ack: s.Ack, Len: s.Len,
+		Fate: s.Fate, Rule: s.Rule, HeldUS: s.Held().Microseconds(), Copies: len(s.Departures),
+	}
+}
+
+// views maps a list, to an empty one rather than to nil.
+func views[A, B any](list []A, view func(A) B) []B {
+	out := make([]B, 0, len(list))
+	for _, a := range list {
+		out = append(out, view(a))
+	}
+	return out
+}
+
+// Name is the main name of the segment, as the ladder prints it and as a match
+// can ask for it; "" for what has no names.
+func (s *Segment) Name() string {
+	if len(s.Names.All()) == 0 {
+		return ""
+	}
+	return s.Text(s.Names.Main())
+}
+
+// text is the call with its arguments, where they are known.
+func (c *Call) text() string {
+	if c.Call != "" {
+		return c.Call
+	}
+	return c.Name + "()"
+}
+
+// HostRun is the part of a run that belongs to one host. Its lists are copies
+// in the order of the run's.
+type HostRun struct {
+	Host
+	States   []State
+	Calls    []Call
+	Counters []Counter
+	Programs []Program
+	Sysctls  []Sysctl
+}
+
+// On is what the run left behind on one host; empty lists where there is none
+// of that name.
+func (r *Run) On(host string) HostRun {
+	h := HostRun{Host: Host{Name: host}}
+	for _, x := range r.Hosts {
+		if x.Name == host {
+			h.Host = x
+		}
+	}
+	h.States = filter(r.States, func(x State) bool { return x.Host == host })
+	h.Calls = filter(r.Calls, func(x Call) bool { return x.Host == host })
+	h.Counters = filter(r.Counters, func(x Counter) bool { return x.Host == host })
+	h.Programs = filter(r.Programs, func(x Program) bool { return x.Host == host })
+	h.Sysctls = filter(r.Sysctls, func(x Sysctl) bool { return x.Host == host })
+	return h
+}
+
+// Client is On("client").
+func (r *Run) Client() HostRun { return r.On("client") }
+
+// Server is On("server").
+func (r *Run) Server() HostRun { return r.On("server") }
+
+func filter[T any](list []T, keep func(T) bool) []T {
+	var out []T
+	for _, x := range list {
+		if keep(x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// StateAt is the last reading of a host's end of a connection at or before a
+// moment of the run's clock; false where there is none.
+func (r *Run) StateAt(conn int, host string, t time.Duration) (State, bool) {
+	var last State
+	found := false
+	for _, s := range r.States {
+		if s.Conn == conn && s.Host == host && s.T <= t && (!found || s.T >= last.T) {
+			last, found = s, true
+		}
+	}
+	return last, found
+}
+
+// Visited is the sequence of states in which a host's end of a connection was
+// seen, each with its first reading; the same state again right after itself
+// counts once.
+func (r *Run) Visited(conn int, host string) []State {
+	var out []State
+	for _, s := range r.States {
+		if s.Conn == conn && s.Host == host && (len(out) == 0 || out[len(out)-1].State != s.State) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// closed reports whether a reading means that there is no socket.
+func (s *State) closed() bool { return s.State == tcp.Closed }

@@ -1,0 +1,80 @@
+package harness
+
+import (
+	"time"
+
+	"github.com/onsi/gomega"
+
+	"github.com/lastack/lastack/harness/record"
+)
+
+// Scenario is one behaviour: how it is brought about, and what must be true of
+// it. The zero value of each field but Name and Play works.
+type Scenario struct {
+	// Name is FAMILY/BEHAVIOUR in lower case with hyphens: close/last-ack-lost.
+	Name string
+	// Summary is one sentence.
+	Summary string
+	// Doc is the ladder and the explanation that `lastack show` prints.
+	Doc string
+	// Refs are RFC sections and kernel functions.
+	Refs []string
+	// Play brings the behaviour about. It runs on a goroutine of its own.
+	Play func(s *Stage)
+	// Claims are judged in their order on the finished record.
+	Claims []Claim
+}
+
+// Claim is one sentence that must be true of every run, and its judge.
+type Claim struct {
+	// Says is the sentence.
+	Says string
+	// Judge holds the record against it. Its first failed expectation ends it.
+	Judge func(g gomega.Gomega, r *record.Run)
+	// Refute is a change under which this very claim fails while the run is
+	// conclusive: it proves that the claim can fail.
+	Refute Variant
+}
+
+// Variant is a change of a scenario: exactly one of its fields is set.
+type Variant struct {
+	// Play replaces the scenario's play.
+	Play func(s *Stage)
+	// Sysctls are set on hosts before the play; those that the play itself
+	// sets under the same key give way to them.
+	Sysctls []Sysctl
+	// Edit changes a finished record, where no play can break the claim.
+	Edit func(r *record.Run)
+}
+
+// Sysctl is a setting of a host's own network namespace.
+type Sysctl struct {
+	// Host is the host's name; empty means every host.
+	Host string
+	// Key is the name with dots: net.ipv4.tcp_fin_timeout.
+	Key string
+	// Value is written as it stands.
+	Value string
+}
+
+// Options say how a scenario is played. The zero value works.
+type Options struct {
+	// IP is the address family, 4 or 6; 0 means 4.
+	IP int
+	// Sysctls are set before the play and win over what the play sets.
+	Sysctls []Sysctl
+	// Stock leaves every sysctl that the play would set at its stock value.
+	Stock bool
+	// Out is the directory in which evidence is kept of every run; where it is
+	// empty, a run that does not pass leaves its evidence in a fresh directory
+	// below the system's directory for temporary files.
+	Out string
+	// Bound is the longest that one Await or one system call may take; 0 means
+	// 30 s. LASTACK_TIMESCALE multiplies it.
+	Bound time.Duration
+	// Repro is the command that plays the run again, for the record; empty
+	// means the command of package main.
+	Repro string
+	// Pool is where the lab is built; nil makes a pool for this play.
+	Pool *Pool
+}

@@ -1,0 +1,18 @@
+// Package scenarios is the catalogue: one file, one behaviour; a family is a
+// package below this one.
+package scenarios
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/scenarios/close"
+)
+
+// All is every scenario of the catalogue, by name.
+func All() []harness.Scenario {
+	all := slices.Concat(close.Scenarios())
+	slices.SortFunc(all, func(a, b harness.Scenario) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}

@@ -1,0 +1,24 @@
+// Package kernel plays the catalogue against the kernel that runs the tests.
+package kernel
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/lastack/lastack/scenarios"
+	"github.com/lastack/lastack/suites/specs"
+)
+
+var _ = specs.Register(specs.Options{}, scenarios.All()...)
+
+var _ = SynchronizedBeforeSuite(
+	func(ctx SpecContext) []byte { return specs.Play(ctx) },
+	func(data []byte) { specs.Load(data) },
+)
+
+func TestKernel(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "The kernel")
+}
