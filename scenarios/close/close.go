@@ -5,5 +5,5 @@ import "github.com/lastack/lastack/harness"
 
 // Scenarios is the family, in the order in which it reads best.
 func Scenarios() []harness.Scenario {
-	return []harness.Scenario{LastACKLost}
+	return []harness.Scenario{FourWay, ThreeWay, LastACKLost, FINLost}
 }
