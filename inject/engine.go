@@ -541,6 +541,9 @@ func (e *Engine) Silence(port int) {
 	e.pending = slices.DeleteFunc(e.pending, func(p pending) bool { return p.passage.Port == port })
 }
 
+// Attach lets a silenced port pass frames again.
+func (e *Engine) Attach(port int) { delete(e.off, port) }
+
 // Release lets go everything that still waits, at the end of a play. What a
 // Hold kept is counted in its rule's Unreleased.
 func (e *Engine) Release(now time.Duration) {

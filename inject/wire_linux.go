@@ -3,6 +3,7 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -227,6 +228,35 @@ func (w *Wire) Silence(host string) {
 	}
 }
 
+// Attach gives a silenced port a new socket, as after a host has booted: from
+// now on frames pass there again. The old socket is the caller's to close,
+// before or after.
+func (w *Wire) Attach(host string, socket *os.File) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, p := range w.config.Ports {
+		if p.Host != host {
+			continue
+		}
+		old := w.ports[i]
+		old.count()
+		raw := newPort(int(socket.Fd()))
+		if err := unix.SetNonblock(raw.fd, true); err != nil { // Fd made it blocking
+			return fmt.Errorf("attach port of %s: %w", host, err)
+		}
+		raw.lost = old.lost
+		if err := w.listen(raw.fd, int32(i)); err != nil {
+			return err
+		}
+		w.ports[i] = raw
+		w.config.Ports[i].Socket = socket
+		w.engine.Attach(i)
+		w.rouse()
+		return nil
+	}
+	return fmt.Errorf("attach port: there is no host %q", host)
+}
+
 // Close stops the wire: when it returns no frame is taken or sent any more.
 // The error is what broke the wire before, if anything did.
 func (w *Wire) Close() error {
@@ -438,10 +468,13 @@ func stampOf(control []byte) time.Time {
 }
 
 func (w *Wire) arrive(index int, p *port) {
+	// The wall clock is read first: what comes between the two readings then
+	// makes the arrival later, never earlier than what it answers.
+	waited := time.Now().Round(0).Sub(p.stamp.Round(0))
 	now := w.config.Clock()
 	t := now
-	// The wall clock may be set at any time: a difference that cannot be is none.
-	if waited := time.Now().Round(0).Sub(p.stamp.Round(0)); waited > 0 && waited < time.Minute {
+	// It may also be set at any time: a difference that cannot be is none.
+	if waited > 0 && waited < time.Minute {
 		t = now - waited
 	}
 	if w.askAt > 0 {
@@ -461,8 +494,9 @@ func (w *Wire) pump() {
 		if !ok {
 			break
 		}
-		err := send(w.ports[em.Port].fd, em.Frame)
+		// The time is taken before: the answer is stamped while send still runs.
 		w.engine.Left(&em, w.config.Clock())
+		err := send(w.ports[em.Port].fd, em.Frame)
 		if err != nil && !lossy(err) && w.failed == nil {
 			w.failed = fmt.Errorf("run wire: send to %s: %w", w.config.Ports[em.Port].Host, err)
 		}

@@ -2,7 +2,10 @@
 
 package inject
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
 // Wire is not to be had on this system.
 type Wire struct{}
@@ -24,6 +27,9 @@ func (w *Wire) Note(string, int, Observation) {}
 
 // Silence does nothing.
 func (w *Wire) Silence(string) {}
+
+// Attach returns ErrNotSupported.
+func (w *Wire) Attach(string, *os.File) error { return ErrNotSupported }
 
 // Await returns ErrNotSupported.
 func (w *Wire) Await(<-chan struct{}, Condition) (time.Duration, error) { return 0, ErrNotSupported }

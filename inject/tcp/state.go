@@ -6,8 +6,7 @@ import "fmt"
 // (include/net/tcp_states.h), so that what sock_diag says needs no table.
 type State uint8
 
-// The states. SynRecv is printed for a request socket too: the kernel's
-// TCP_NEW_SYN_RECV is an inner matter of the listener.
+// The states.
 const (
 	Established State = iota + 1
 	SynSent
@@ -35,7 +34,6 @@ var stateNames = [...]string{
 	LastAck:     "LAST_ACK",
 	Listen:      "LISTEN",
 	Closing:     "CLOSING",
-	newSynRecv:  "SYN_RECV",
 }
 
 // String is the state's name as the kernel's headers spell it: FIN_WAIT_2.
@@ -46,6 +44,15 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
+// Kernel is a state as sock_diag gives its number. TCP_NEW_SYN_RECV, a request
+// socket's, is SYN_RECV here: the difference is an inner matter of the listener.
+func Kernel(number uint8) State {
+	if State(number) == newSynRecv {
+		return SynRecv
+	}
+	return State(number)
+}
+
 // ParseState reads a state's name. The error lists the names.
 func ParseState(name string) (State, error) {
 	for s := Established; s <= Closing; s++ {
@@ -53,7 +60,7 @@ func ParseState(name string) (State, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("parse state %q: want one of %s", name, stateNames[Established:newSynRecv])
+	return 0, fmt.Errorf("parse state %q: want one of %s", name, stateNames[Established:])
 }
 
 // MarshalText writes the state's name.

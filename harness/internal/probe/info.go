@@ -105,7 +105,7 @@ func ParseTCPInfo(b []byte) TCPInfo {
 
 func (t *TCPInfo) parse(b []byte) {
 	c := cursor(b)
-	t.State = tcp.State(c.u8())
+	t.State = tcp.Kernel(c.u8())
 	t.CAState, t.Retransmits, t.Probes, t.Backoff, t.Options = c.u8(), c.u8(), c.u8(), c.u8(), c.u8()
 	t.SndWScale, t.RcvWScale = scales(c.u8())
 	c.u8() // delivery_rate_app_limited and fastopen_client_fail

@@ -93,7 +93,7 @@ func (s *Socket) parse(b []byte) error {
 	if len(b) < diagLen {
 		return errShort
 	}
-	*s = Socket{State: tcp.State(b[1]), Timer: Timer(b[2]), Retrans: int(b[3])}
+	*s = Socket{State: tcp.Kernel(b[1]), Timer: Timer(b[2]), Retrans: int(b[3])}
 	family := b[0]
 	id := b[4 : 4+sockIDLen]
 	var err error
