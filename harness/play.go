@@ -140,6 +140,9 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 		v.edit(r)
 	}
 	Judge(sc, r)
+	if ctx.Err() != nil {
+		return r, false, nil // interrupted: neither a verdict nor evidence of one
+	}
 	// The evidence is on disk before anything is torn down.
 	dir := o.Out
 	if dir == "" && !v.worked(r) {

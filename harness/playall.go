@@ -33,7 +33,9 @@ func PlayAll(ctx context.Context, pool *Pool, jobs []Job, done func(i int, r *re
 	for i, job := range jobs {
 		leave, err := take(ctx, pool.begin)
 		if err != nil {
+			one.Lock()
 			whole = false
+			one.Unlock()
 			break
 		}
 		job.Options.Pool = pool

@@ -11,29 +11,6 @@ import (
 	"github.com/lastack/lastack/inject/tcp"
 )
 
-// Verb is the word for what a rule does.
-type Verb string
-
-// The verbs.
-const (
-	// Drop loses the segment between the hosts: neither kernel can tell.
-	Drop Verb = "drop"
-	// Delay lets it go on after a time.
-	Delay Verb = "delay"
-	// Hold keeps it until a condition is met.
-	Hold Verb = "hold"
-)
-
-// Action is what a rule does to a segment. It is data.
-type Action struct {
-	Verb Verb
-	// For is how long a Delay keeps the segment.
-	For time.Duration
-	// Until is what a Hold waits for; AtMost bounds the wait where it is not 0.
-	Until  Condition
-	AtMost time.Duration
-}
-
 // Rule is a match, an action, and how often it may fire.
 type Rule struct {
 	// Name is what conditions and reports call the rule; its text where empty.
@@ -75,7 +52,7 @@ func ParseRule(text string) (Rule, error) {
 		}
 		body = begin + i
 	}
-	if err := r.Action.setArgs(text, args, at+len(verb)); err != nil {
+	if err := r.Action.parseArgs(text, args, at+len(verb)); err != nil {
 		return Rule{}, err
 	}
 	if strings.TrimSpace(text[rest:body]) == "" {
@@ -85,7 +62,21 @@ func ParseRule(text string) (Rule, error) {
 	if r.Match, err = ParseMatch(strings.TrimRight(text[rest:body], " ")); err != nil {
 		return Rule{}, shift(err, text, rest)
 	}
+	if err := r.consistent(); err != nil {
+		return Rule{}, syntax(text, rest, "%v", err)
+	}
 	return r, nil
+}
+
+// consistent refuses a match that an action cannot work with.
+func (r *Rule) consistent() error {
+	if r.Action.Verb != Cut {
+		return nil
+	}
+	if p := r.Match.pattern; p == nil || p.Kind != flow.DATA || p.Bytes || p.Copy != 0 || p.Who == flow.Forged {
+		return fmt.Errorf("cut needs the turn or the stream that it cuts, as in %s or cut(500, fin) server.DATA", examples[Cut])
+	}
+	return nil
 }
 
 // cutAction takes the verb and what is in its brackets; rest is where the
@@ -113,9 +104,6 @@ func cutAction(text string, at int) (verb, args string, rest int, err error) {
 	}
 	return verb, args, end, nil
 }
-
-// Verbs lists the actions that a rule can have.
-func Verbs() []Verb { return []Verb{Drop, Delay, Hold} }
 
 func joinVerbs() string {
 	var words []string
@@ -162,22 +150,6 @@ func (r *Rule) cutTail(text string, from int) (int, error) {
 	}
 }
 
-func (a *Action) setArgs(text, args string, column int) error {
-	switch a.Verb {
-	case Delay:
-		d, err := parseDuration(args)
-		if err != nil {
-			return syntax(text, column, "%v, as in delay(200ms) client.FIN", err)
-		}
-		a.For = d
-	default:
-		if args != "" {
-			return syntax(text, column, "%s takes nothing in brackets", a.Verb)
-		}
-	}
-	return nil
-}
-
 func parseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
@@ -190,8 +162,8 @@ func parseDuration(text string) (time.Duration, error) {
 func (r Rule) String() string {
 	var b strings.Builder
 	b.WriteString(string(r.Action.Verb))
-	if r.Action.Verb == Delay {
-		fmt.Fprintf(&b, "(%v)", r.Action.For)
+	if args := r.Action.Argument(); args != "" {
+		fmt.Fprintf(&b, "(%s)", args)
 	}
 	fmt.Fprintf(&b, " %s", r.Match)
 	if r.Action.Verb == Hold {
@@ -339,10 +311,19 @@ func (r *Rule) Check(hosts []string) error {
 	if err := r.Match.Check(hosts); err != nil {
 		return err
 	}
-	if r.Action.Verb == Hold {
+	switch r.Action.Verb {
+	case Hold:
 		return r.Action.Until.Check(hosts)
+	case Forge, Silence:
+		to := r.Action.To
+		if r.Action.Verb == Forge {
+			to = r.Action.Forgery.To
+		}
+		if to != "" && !contains(hosts, to) {
+			return syntax(r.String(), strings.Index(r.String(), to), "there is no host %q: the hosts are %s", to, strings.Join(hosts, ", "))
+		}
 	}
-	return nil
+	return r.consistent()
 }
 
 // Check refuses a condition that names a host which the lab does not have.

@@ -12,6 +12,9 @@ import (
 // ErrNotSupported: this system has no AF_PACKET sockets.
 var ErrNotSupported = errors.New("the wire needs Linux")
 
+// ErrGivenUp: the caller stopped waiting, or the wire was closed.
+var ErrGivenUp = errors.New("given up")
+
 // WireConfig is what a wire is made of.
 type WireConfig struct {
 	Ports []WirePort

@@ -181,9 +181,6 @@ func (w *Wire) Await(stop <-chan struct{}, c Condition) (time.Duration, error) {
 	return 0, ErrGivenUp
 }
 
-// ErrGivenUp: the caller stopped waiting, or the wire was closed.
-var ErrGivenUp = errors.New("given up")
-
 // Note enters an observation that was made without a segment, as by asking a
 // kernel again until a timer has run out.
 func (w *Wire) Note(host string, conn int, o Observation) {

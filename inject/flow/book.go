@@ -16,9 +16,52 @@ type book struct {
 
 	window    uint16 // as last carried, unscaled
 	hasWindow bool
+	synLast   bool // the last segment was a SYN, whose window is never scaled
 	scale     int8 // of the SYN; -1 where it had none
 	tsval     uint32
 	hasTS     bool
+
+	// gaps are the pieces beyond the first byte that is missing, in order.
+	gaps    [4]piece
+	ngaps   int
+	missing int64 // the first position that is, while there are pieces
+}
+
+// piece is a range of positions that came out of order.
+type piece struct{ from, to int64 }
+
+// whole is where what was entered without a gap ends.
+func (b *book) whole() int64 {
+	if b.ngaps == 0 {
+		return b.nxt
+	}
+	return b.missing
+}
+
+// fill enters the positions [from, to) into what is whole, or keeps them as a
+// piece; more pieces than there is room for are forgotten.
+func (b *book) fill(from, to int64) {
+	whole := b.whole()
+	if from > whole {
+		if b.ngaps < len(b.gaps) {
+			b.gaps[b.ngaps] = piece{from, to}
+			b.ngaps++
+		}
+		b.missing = whole
+		return
+	}
+	whole = max(whole, to)
+	for i := 0; i < b.ngaps; {
+		if g := b.gaps[i]; g.from <= whole {
+			whole = max(whole, g.to)
+			b.ngaps--
+			b.gaps[i] = b.gaps[b.ngaps]
+			i = 0
+			continue
+		}
+		i++
+	}
+	b.missing = whole
 }
 
 func newBook() book { return book{fin: -1, ack: -1, scale: -1} }
@@ -36,15 +79,18 @@ func (b *book) begin(seg *tcp.Segment) {
 	b.seen = true
 	b.synSeen = seg.Flags.Has(tcp.SYN)
 	b.base = seg.Seq
-	if !b.synSeen {
+	if b.synSeen {
+		b.scale = seg.Options.WindowScale
+	} else {
 		b.base = seg.Seq.Add(-1)
 		b.nxt = 1
 	}
 }
 
 // enter writes a segment into the book; ack is its relative acknowledgement,
-// or -1.
-func (b *book) enter(seg *tcp.Segment, ack int64) {
+// or -1. window bounds what counts beyond what is whole: the receiver throws
+// the rest away.
+func (b *book) enter(seg *tcp.Segment, ack, window int64) {
 	if seg.Flags.Has(tcp.RST) {
 		b.rst = true
 		return // its number is the other end's wish, not a position of the stream
@@ -55,16 +101,14 @@ func (b *book) enter(seg *tcp.Segment, ack int64) {
 	if seg.Flags.Has(tcp.FIN) {
 		b.fin = end - 1
 	}
-	if seg.SeqLen() > 0 && end > b.nxt {
-		b.nxt = end
+	if seg.SeqLen() > 0 && first <= b.whole()+window {
+		b.fill(first, end)
+		b.nxt = max(b.nxt, end)
 	}
 	if ack > b.ack {
 		b.ack = ack
 	}
-	b.window, b.hasWindow = seg.Window, true
-	if seg.Flags.Has(tcp.SYN) {
-		b.scale = seg.Options.WindowScale
-	}
+	b.window, b.hasWindow, b.synLast = seg.Window, true, seg.Flags.Has(tcp.SYN)
 	if seg.Options.Timestamps {
 		b.tsval, b.hasTS = seg.Options.TSVal, true
 	}

@@ -167,8 +167,15 @@ func (t *Tracker) Deliver(seg *tcp.Segment, s *Sighting) {
 	} else if seg.Flags.Has(tcp.FIN) {
 		receiver.last = Name{Kind: FIN, OfForged: true}
 	}
-	sender.delivered.enter(seg, ack)
+	window := int64(maxWindow)
+	if b := &receiver.sent; b.hasWindow {
+		window = int64(c.window(receiver))
+	}
+	sender.delivered.enter(seg, ack, window)
 }
+
+// maxWindow is the largest that can be offered (RFC 7323 §2.3).
+const maxWindow = 1 << 30
 
 // find gives the connection of a segment and the index of the end whose
 // address it bears as source. real says that its sender is the real one, so
@@ -381,7 +388,7 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 			kind = PROBE
 		}
 		out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
-		b.enter(seg, ack)
+		b.enter(seg, ack, maxWindow)
 		return
 	}
 	if ack >= 0 && !seg.Flags.Has(tcp.RST) {
@@ -393,7 +400,7 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 	if out.Names.n == 0 {
 		out.Names.add(Name{Kind: plainKind(seg), Copy: e.copies.add(plainKind(seg), None, first, false)})
 	}
-	b.enter(seg, ack)
+	b.enter(seg, ack, maxWindow)
 }
 
 // data names the bytes that a segment carries, by turns, and begins a new turn

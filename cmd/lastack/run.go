@@ -1,0 +1,346 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/harness/report"
+	"github.com/lastack/lastack/scenarios"
+)
+
+// runFlags are what the flags of run say.
+type runFlags struct {
+	all, json, stock, strict, verbose bool
+
+	junit, out   pathValue
+	ip           families
+	set          settings
+	repeat, jobs count
+}
+
+func newRun() *cobra.Command {
+	f := runFlags{ip: families{4}, repeat: count{n: 1, most: 100_000}, jobs: count{most: 10_000}}
+	cmd := &cobra.Command{
+		Use:   "run NAME | GLOB ... [FLAGS]\nlastack run --all [FLAGS]",
+		Short: "Play scenarios and judge their claims",
+		Long: `Plays scenarios, each in a lab of its own between two real kernels' sockets, and
+says which of their claims hold.
+
+A GLOB plays every scenario whose name it matches; * also matches a slash. Put
+it in quotes, or the shell looks for files. Scenarios are played side by side.
+
+The result goes to stdout, progress and errors to stderr. A run that does not
+pass leaves its evidence (the record, captures for Wireshark, the ladder) in a
+directory that the result names; with --out every run does. A verdict is one of
+
+  PASS          every fault happened, and every claim holds
+  FAIL          a claim does not hold
+  INCONCLUSIVE  a fault did not happen, or lastack was late: nothing was tested
+  SKIP          this kernel lacks what the scenario needs
+  ERROR         lastack could not do its work
+
+Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
+		Example: `  lastack run close/last-ack-lost -v
+  lastack run 'close/*' --ip both
+  lastack run --all --junit report.xml --out evidence
+  lastack run close/fin-lost --repeat 200 --set net.ipv4.tcp_fin_timeout=5
+  lastack run close/fin-lost --set server:net.ipv4.tcp_orphan_retries=3 --json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runScenarios(cmd.Context(), f, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if f.all {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			names, directive := completeNames(len(args)+1)(cmd, args, word)
+			return names, directive
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.all, "all", false, "play the whole catalogue")
+	flags.Var(&f.ip, "ip", "address family to play")
+	flags.Var(&f.repeat, "repeat", "how often to play everything")
+	flags.Var(&f.jobs, "jobs", "how many to play at once (default: as many as fit)")
+	flags.Var(&f.set, "set", "set a sysctl of one host or of both; may be given again")
+	flags.BoolVar(&f.stock, "stock", false, "let no scenario shorten its time by sysctls")
+	flags.BoolVar(&f.strict, "strict", false, "let SKIP count, as worse than PASS")
+	flags.Var(&f.out, "out", "keep the evidence of every run below `DIR`")
+	flags.Var(&f.junit, "junit", "write a JUnit report to `FILE`")
+	flags.BoolVar(&f.json, "json", false, "print one JSON document on stdout, and nothing else there")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print the ladder of every run")
+	complete := map[string]cobra.CompletionFunc{
+		"ip":     cobra.FixedCompletions([]cobra.Completion{"4", "6", "both"}, cobra.ShellCompDirectiveNoFileComp),
+		"repeat": cobra.NoFileCompletions,
+		"jobs":   cobra.NoFileCompletions,
+		"set":    cobra.FixedCompletions([]cobra.Completion{"net.ipv4.", "client:net.ipv4.", "server:net.ipv4."}, cobra.ShellCompDirectiveNoSpace),
+		"out":    cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+		"junit":  cobra.FixedCompletions([]cobra.Completion{"xml"}, cobra.ShellCompDirectiveFilterFileExt),
+	}
+	for name, function := range complete {
+		if err := cmd.RegisterFlagCompletionFunc(name, function); err != nil {
+			panic(err) // the flag is not there: a defect of the lines above
+		}
+	}
+	return cmd
+}
+
+// runScenarios is the verb.
+func runScenarios(parent context.Context, f runFlags, args []string, stdout, stderr io.Writer) error {
+	chosen, err := f.choose(args)
+	var none *failure
+	if f.json && errors.As(err, &none) && none.status == statusNothing {
+		// Whoever reads documents gets one that says so.
+		return errors.Join(err, record.NewDocument(nil).Write(stdout))
+	}
+	if err != nil {
+		return err
+	}
+	places, err := prepare(string(f.out), string(f.junit))
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(parent)
+	defer stop()
+	pool, err := f.open(ctx)
+	if err != nil {
+		places.retreat()
+		if ctx.Err() != nil {
+			return interrupted("nothing was played")
+		}
+		return err
+	}
+
+	p := newPlaying(f, places, chosen, stdout, stderr)
+	whole := harness.PlayAll(ctx, pool, p.jobs, p.done)
+	if err := pool.Close(); err != nil && whole {
+		p.trouble(err)
+	}
+	err = p.finish(!whole)
+	places.retreat() // where nothing came to be written
+	return err
+}
+
+// choose picks what is to be played.
+func (f *runFlags) choose(args []string) ([]harness.Scenario, error) {
+	switch {
+	case f.all && len(args) > 0:
+		return nil, fmt.Errorf("run either --all or %q, not both", args[0])
+	case f.all:
+		return scenarios.All(), nil
+	case len(args) == 0:
+		return nil, errors.New("run which scenarios? name them, or use --all; see lastack list")
+	}
+	return choose(scenarios.All(), args)
+}
+
+// open makes a pool in which labs take what --set asks for: a setting that
+// this kernel does not have, or a value that it refuses, ends the command
+// before anything is played.
+func (f *runFlags) open(ctx context.Context) (*harness.Pool, error) {
+	pool, err := harness.NewPool(ctx, f.jobs.n)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.set) == 0 {
+		return pool, nil
+	}
+	r, err := harness.Play(ctx, harness.Scenario{
+		Name: "settings/accepted", Play: func(*harness.Stage) {},
+	}, harness.Options{Sysctls: f.set, Pool: pool})
+	if err == nil && r.Verdict == record.Error {
+		err = errors.New(r.Why)
+	}
+	if err != nil {
+		pool.Close() // the reason why nothing is played counts more
+		return nil, fmt.Errorf("--set: %w", err)
+	}
+	return pool, nil
+}
+
+// playing is everything that run plays, and what has come of it.
+type playing struct {
+	flags    runFlags
+	places   *outputs
+	jobs     []harness.Job
+	terminal *report.Terminal
+	stdout   io.Writer
+	stderr   io.Writer
+
+	// By job: what the outputs at the end need of each run, and no more.
+	runs  []*record.Run
+	views []*record.RunView
+
+	kernel string
+	played int
+	ended  []record.Verdict // of the runs, and ERROR for trouble beside them
+}
+
+func newPlaying(f runFlags, places *outputs, chosen []harness.Scenario, stdout, stderr io.Writer) *playing {
+	p := &playing{flags: f, places: places, stdout: stdout, stderr: stderr}
+	results := stdout
+	if f.json {
+		// The document holds the result; for people there is progress alone,
+		// unless they ask for more.
+		results = io.Discard
+		if f.verbose {
+			results = stderr
+		}
+	}
+	p.terminal = report.NewTerminal(results, stderr, report.Options{
+		Color: colored(results), Live: live(stderr), Verbose: f.verbose, Width: width(stdout, stderr), Repeat: f.repeat.n,
+	})
+	for i := range f.repeat.n {
+		for _, sc := range chosen {
+			for _, ip := range f.ip {
+				p.jobs = append(p.jobs, p.job(sc, ip, i))
+			}
+		}
+	}
+	p.runs = make([]*record.Run, len(p.jobs))
+	p.views = make([]*record.RunView, len(p.jobs))
+	return p
+}
+
+// trouble is something that went wrong beside the runs.
+func (p *playing) trouble(err error) {
+	p.ended = append(p.ended, record.Error)
+	complain(p.stderr, err)
+}
+
+// job is one run. The terminal learns of its begin from the play itself, once:
+// a run whose harness was late is played again.
+func (p *playing) job(sc harness.Scenario, ip, repetition int) harness.Job {
+	f := &p.flags
+	o := harness.Options{IP: ip, Sysctls: f.set, Stock: f.stock, Out: p.places.dir, Repro: f.repro(sc.Name, ip)}
+	if o.Out != "" && f.repeat.n > 1 {
+		digits := len(strconv.Itoa(f.repeat.n))
+		o.Out = filepath.Join(o.Out, fmt.Sprintf("repeat-%0*d", digits, repetition+1))
+	}
+	var once sync.Once
+	play := sc.Play
+	sc.Play = func(s *harness.Stage) {
+		once.Do(func() { p.terminal.Begin(sc.Name, defaultPlay, ip) })
+		play(s)
+	}
+	return harness.Job{Scenario: sc, Options: o}
+}
+
+// defaultPlay is what records call a scenario's own play.
+const defaultPlay = "default"
+
+// repro is the command that plays one run again and shows it.
+func (f *runFlags) repro(name string, ip int) string {
+	words := []string{"lastack", "run", name, "--ip", strconv.Itoa(ip), "-v"}
+	if f.stock {
+		words = append(words, "--stock")
+	}
+	for _, s := range f.set {
+		text := s.Key + "=" + s.Value
+		if s.Host != "" {
+			text = s.Host + ":" + text
+		}
+		words = append(words, "--set", quote(text))
+	}
+	return strings.Join(words, " ")
+}
+
+// done takes a run that has ended.
+func (p *playing) done(i int, r *record.Run, err error) {
+	job := &p.jobs[i]
+	if r == nil {
+		r = &record.Run{
+			Scenario: job.Scenario.Name, Summary: job.Scenario.Summary, Play: defaultPlay, IP: job.Options.IP,
+			Verdict: record.Error, Repro: job.Options.Repro,
+		}
+	}
+	if err != nil {
+		r.Verdict = record.Worst(true, r.Verdict, record.Error)
+		if r.Why == "" || r.Verdict == record.Error {
+			r.Why = err.Error()
+		} else {
+			r.Why += "; " + err.Error()
+		}
+	}
+	p.terminal.End(r)
+	p.played++
+	p.ended = append(p.ended, r.Verdict)
+	if p.kernel == "" {
+		p.kernel = r.Kernel
+	}
+	if p.flags.json {
+		v := r.View()
+		p.views[i] = &v
+	}
+	if p.places.junit != "" {
+		p.runs[i] = r
+	}
+	trim(r)
+}
+
+// trim takes out of a run what no output at the end needs: thousands of runs
+// are kept until then, and none of them whole. The ladder of one that did not
+// pass is drawn for the JUnit report.
+func trim(r *record.Run) {
+	for i := range r.Programs {
+		r.Programs[i].Stdout, r.Programs[i].Stderr = nil, nil
+	}
+	if r.Verdict == record.Pass {
+		r.Segments, r.States, r.Calls, r.Counters = nil, nil, nil, nil
+		return
+	}
+	for i := range r.Segments {
+		r.Segments[i].Frame = nil
+	}
+}
+
+// finish writes what is written at the end, and says how the verb ends.
+func (p *playing) finish(partial bool) error {
+	// What could not be written to stdout is known to who gave it.
+	_ = p.terminal.Close()
+	if p.places.junit != "" {
+		if err := report.WriteJUnitFile(p.places.junit, present(p.runs), partial); err != nil {
+			p.trouble(fmt.Errorf("--junit %q: %w", p.flags.junit, reason(err)))
+		}
+	}
+	verdict := record.Worst(p.flags.strict, p.ended...)
+	switch {
+	case p.flags.json:
+		d := record.Document{
+			Schema: record.Schema, Verdict: verdict, Partial: partial, Kernel: p.kernel, Scenarios: []record.RunView{},
+		}
+		for _, v := range present(p.views) {
+			d.Scenarios = append(d.Scenarios, *v)
+		}
+		if err := d.Write(p.stdout); err != nil {
+			return err
+		}
+	case partial:
+		fmt.Fprintf(p.stdout, "partial: interrupted after %d of %d runs\n", p.played, len(p.jobs))
+	}
+	if partial {
+		return interrupted(fmt.Sprintf("%d of %d runs were played", p.played, len(p.jobs)))
+	}
+	return ended(verdict.ExitStatus())
+}
+
+// present is a list without what is not there.
+func present[T any](list []*T) []*T {
+	var out []*T
+	for _, x := range list {
+		if x != nil {
+			out = append(out, x)
+		}
+	}
+	return out
+}
