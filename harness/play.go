@@ -501,8 +501,9 @@ func segment(p *inject.Passage, hosts []*Host) record.Segment {
 		T: p.T, Sighting: p.Sighting, Flags: p.Segment.Flags, Len: p.Segment.Len, Window: p.Segment.Window,
 		Fate: record.Fate(p.Fate), Frame: p.Segment.Frame, Other: p.Other,
 	}
+	s.Rewritten = p.Rewritten
 	s.Sighting.Detach()
-	if p.Other {
+	if p.Other && p.Port >= 0 {
 		s.SentBy = hosts[p.Port].name
 	}
 	if p.Rule != nil {

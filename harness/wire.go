@@ -5,6 +5,7 @@ import (
 
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject"
+	"github.com/lastack/lastack/inject/tcp"
 )
 
 // Wire is what lies between the hosts of a Stage: rules are armed on it.
@@ -86,6 +87,64 @@ func (r *Rule) Delay(d time.Duration) *Rule {
 // Hold keeps the segment until a condition is met.
 func (r *Rule) Hold(until inject.Condition) *Rule {
 	return r.arm(inject.Action{Verb: inject.Hold, Until: until, AtMost: r.rule.Action.AtMost})
+}
+
+// HoldReversed is Hold, and what the condition frees leaves in the reverse of
+// the order in which it came. It wants Always or Times.
+func (r *Rule) HoldReversed(until inject.Condition) *Rule {
+	return r.arm(inject.Action{Verb: inject.Hold, Until: until, AtMost: r.rule.Action.AtMost, Reversed: true})
+}
+
+// Duplicate lets the segment go on, and n copies of it right behind.
+func (r *Rule) Duplicate(n int) *Rule {
+	return r.arm(inject.Action{Verb: inject.Duplicate, Copies: n})
+}
+
+// DuplicateAfter lets the segment go on, and one copy when d has passed.
+func (r *Rule) DuplicateAfter(d time.Duration) *Rule {
+	return r.arm(inject.Action{Verb: inject.Duplicate, Copies: 1, For: d})
+}
+
+// Rewrite changes the segment on its way.
+func (r *Rule) Rewrite(e inject.Edit) *Rule {
+	return r.arm(inject.Action{Verb: inject.Rewrite, Edit: e})
+}
+
+// Forge makes another segment, or an ICMP error, before, after or instead of
+// the one that matches.
+func (r *Rule) Forge(f inject.Forgery) *Rule {
+	return r.arm(inject.Action{Verb: inject.Forge, Forgery: f})
+}
+
+// How a Cut ends.
+const (
+	ThenFIN = tcp.FIN
+	ThenRST = tcp.RST
+)
+
+// Cut lets keep bytes of the turn or stream pass and then ends it with FIN or
+// RST in its sender's name. From then on nothing passes between the hosts on
+// that connection, and the wire speaks for both dead ends: it acknowledges a
+// FIN of the end that was told, and answers data from either with RST. The rule
+// has fired when the end was sent.
+func (r *Rule) Cut(keep int64, then tcp.Flags) *Rule {
+	return r.arm(inject.Action{Verb: inject.Cut, Keep: keep, Then: then})
+}
+
+// Silence loses everything on the connection from the segment on that travels
+// to a host; nil loses both ways. Disarm ends it.
+func (r *Rule) Silence(to *Host) *Rule {
+	a := inject.Action{Verb: inject.Silence}
+	if to != nil {
+		a.To = to.name
+	}
+	return r.arm(a)
+}
+
+// Forget makes the wire a middlebox that forgot the connection: from the
+// segment on everything is lost, or answered with RST. Disarm ends it.
+func (r *Rule) Forget(answer bool) *Rule {
+	return r.arm(inject.Action{Verb: inject.Forget, Answer: answer})
 }
 
 func (r *Rule) arm(a inject.Action) *Rule {

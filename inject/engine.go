@@ -43,6 +43,9 @@ type Passage struct {
 	Fate  Fate
 	// Rule is the rule that acted on it; nil where none did.
 	Rule *Armed
+	// Rewritten is the frame that leaves in the segment's place; nil where no
+	// rule changed it.
+	Rewritten []byte
 	// Departures are kept in the order in which they left.
 	Departures []Departure
 
@@ -116,8 +119,10 @@ type Engine struct {
 	rules   []*Armed
 	pending []pending // held or delayed, in order of arrival
 	watches []*Watch
-	queue   []Emission
+	queue   []queued
 	next    int // of queue
+
+	graves map[int]*grave // by connection: what a rule has ended there
 
 	keep    bool
 	log     []*Passage
@@ -143,6 +148,13 @@ type pending struct {
 	at      time.Duration // when it leaves at the latest; 0: no bound
 }
 
+// queued is an emission, or a forgery that is made when its turn comes: its
+// numbers are those of that moment.
+type queued struct {
+	Emission
+	forgery *forging
+}
+
 // NewEngine makes an engine between ports. keepLog says whether every passage
 // is kept with its bytes, for a record; without it a segment that no rule
 // looks at costs no memory.
@@ -150,7 +162,7 @@ func NewEngine(ports []Port, keepLog bool) *Engine {
 	e := &Engine{
 		ports: ports, keep: keepLog, byAddr: map[netip.Addr]string{},
 		states: map[Reading]bool{}, exited: map[string]bool{}, returned: map[[2]string]bool{}, listens: map[listener]bool{},
-		off: map[int]bool{},
+		off: map[int]bool{}, graves: map[int]*grave{},
 	}
 	for _, p := range ports {
 		for _, a := range p.Addrs {
@@ -195,9 +207,15 @@ func (e *Engine) Arm(r Rule) (*Armed, error) {
 	return a, nil
 }
 
-// Disarm ends a rule: it fires no more, and what it holds goes on.
+// Disarm ends a rule: it fires no more, what it holds goes on, and what it has
+// silenced is heard again.
 func (e *Engine) Disarm(a *Armed, now time.Duration) {
 	a.off = true
+	for conn, g := range e.graves {
+		if g.rule == a {
+			delete(e.graves, conn)
+		}
+	}
 	e.free(now, func(p *pending) bool { return p.rule == a })
 }
 
@@ -286,7 +304,12 @@ func (e *Engine) Arrive(now time.Duration, port int, frame []byte) *Passage {
 		e.flow.Arrive(&p.Segment, &p.Sighting)
 		p.SentBy = host
 	}
-	rule := e.ruleFor(p)
+	grave := e.graves[p.Conn]
+	buried := grave != nil && grave.catches(p)
+	rule := (*Armed)(nil)
+	if !buried {
+		rule = e.ruleFor(p)
+	}
 	if rule != nil {
 		rule.Hits++
 		p.Rule = rule
@@ -297,21 +320,36 @@ func (e *Engine) Arrive(now time.Duration, port int, frame []byte) *Passage {
 				rule != nil && c.Kind == Fired && c.Rule == rule.Text()
 		})
 	}
-	if rule == nil {
+	switch {
+	case buried:
+		e.bury(p, grave, now)
+	case rule == nil:
 		e.send(p, now)
-		return p
+	default:
+		e.act(p, rule, now)
 	}
-	e.act(p, rule, now)
 	return p
 }
 
 func (e *Engine) ruleFor(p *Passage) *Armed {
 	for _, r := range e.rules {
-		if !r.Spent() && r.Match.Matches(&p.Segment, &p.Sighting) {
+		if !r.Spent() && r.Match.Matches(&p.Segment, &p.Sighting) && e.applies(p, r) {
 			return r
 		}
 	}
 	return nil
+}
+
+// applies asks of a segment that matches what only its action can know.
+func (e *Engine) applies(p *Passage, r *Armed) bool {
+	switch r.Action.Verb {
+	case Cut:
+		return e.reaches(p, r)
+	case Rewrite:
+		_, err := e.edited(p, r)
+		return err == nil
+	}
+	return true
 }
 
 func (e *Engine) act(p *Passage, rule *Armed, now time.Duration) {
@@ -332,6 +370,22 @@ func (e *Engine) act(p *Passage, rule *Armed, now time.Duration) {
 			at = now + rule.Action.AtMost
 		}
 		e.wait(p, pending{rule: rule, watch: w, at: at})
+	case Duplicate:
+		e.duplicate(p, rule, now)
+	case Rewrite:
+		e.rewrite(p, rule, now)
+	case Forge:
+		e.forge(p, rule, now)
+	case Cut:
+		e.cut(p, rule, now)
+	case Silence, Forget:
+		g := &grave{rule: rule, to: rule.Action.To, answer: rule.Action.Answer}
+		e.graves[p.Conn] = g
+		if g.catches(p) {
+			e.bury(p, g, now)
+			return
+		}
+		e.send(p, now)
 	}
 }
 
@@ -354,6 +408,9 @@ func (e *Engine) wait(p *Passage, w pending) {
 // port where the frame is for all.
 func (e *Engine) send(p *Passage, due time.Duration) {
 	frame := p.Segment.Frame
+	if p.Rewritten != nil {
+		frame = p.Rewritten
+	}
 	if p.Fate == "" {
 		p.Fate = FateDelivered
 	}
@@ -366,7 +423,7 @@ func (e *Engine) send(p *Passage, due time.Duration) {
 			continue
 		}
 		if group || slices.Equal(e.ports[i].MAC, frame[:6]) {
-			e.queue = append(e.queue, Emission{Frame: frame, Port: i, Due: due, Passage: p})
+			e.queue = append(e.queue, queued{Emission: Emission{Frame: frame, Port: i, Due: due, Passage: p}})
 		}
 	}
 }
@@ -378,12 +435,16 @@ func (e *Engine) Next(now time.Duration) (Emission, bool) {
 		e.queue, e.next = e.queue[:0], 0
 		return Emission{}, false
 	}
-	em := e.queue[e.next]
+	q := e.queue[e.next]
 	e.next++
+	if q.forgery != nil && !e.craft(&q, now) {
+		return e.Next(now)
+	}
+	em := q.Emission
 	p := em.Passage
 	if !p.Other {
 		p.delivered = true
-		e.flow.Deliver(&p.Segment, &p.Sighting)
+		e.deliver(p)
 		if e.waiting() {
 			e.met(now, func(c *Condition) bool {
 				return c.Kind == Delivered && c.Match.Matches(&p.Segment, &p.Sighting)
@@ -391,6 +452,18 @@ func (e *Engine) Next(now time.Duration) (Emission, bool) {
 		}
 	}
 	return em, true
+}
+
+// deliver enters what leaves into the book: the bytes as they leave.
+func (e *Engine) deliver(p *Passage) {
+	if p.Rewritten == nil {
+		e.flow.Deliver(&p.Segment, &p.Sighting)
+		return
+	}
+	var out tcp.Segment
+	if out.Parse(p.Rewritten) == nil {
+		e.flow.Deliver(&out, &p.Sighting)
+	}
 }
 
 // Left says when an emission left.
@@ -476,15 +549,24 @@ func (e *Engine) met(now time.Duration, happened func(*Condition) bool) {
 	}
 }
 
-// free lets pending segments go on, in the order in which they came.
+// free lets pending segments go on, in the order in which they came, or in the
+// reverse where their rule says so.
 func (e *Engine) free(now time.Duration, which func(*pending) bool) {
+	var reversed []*Passage
 	e.pending = slices.DeleteFunc(e.pending, func(p pending) bool {
 		if !which(&p) {
 			return false
 		}
+		if p.rule.Action.Reversed {
+			reversed = append(reversed, p.passage)
+			return true
+		}
 		e.send(p.passage, now)
 		return true
 	})
+	for _, p := range slices.Backward(reversed) {
+		e.send(p, now)
+	}
 }
 
 // NoteState tells in which state a kernel's connection was seen.
@@ -536,7 +618,7 @@ func (e *Engine) Asked(visit func(*Condition)) {
 // now on.
 func (e *Engine) Silence(port int) {
 	e.off[port] = true
-	e.queue = slices.DeleteFunc(e.queue[e.next:], func(em Emission) bool { return em.Port == port })
+	e.queue = slices.DeleteFunc(e.queue[e.next:], func(q queued) bool { return q.forgery == nil && q.Port == port })
 	e.next = 0
 	e.pending = slices.DeleteFunc(e.pending, func(p pending) bool { return p.passage.Port == port })
 }

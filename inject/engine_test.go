@@ -233,6 +233,12 @@ func TestRuleText(t *testing.T) {
 		"hold server.FIN until delivered client.FIN#2", "hold client.FIN until after 1.5s", "hold client.FIN until returned server close",
 		"hold client.FIN until exited server", "hold client.FIN until fired the first rule", "hold client.FIN until 2:client in CLOSED",
 		`drop tcp.flags.fin && is("client.ACK(server.FIN)")`, "hold client.FIN until listening server 8080",
+		"duplicate client.FIN", "duplicate(3) client.FIN", "duplicate(1, 100ms) client.FIN", "hold(reversed) client.DATA until client.FIN always",
+		"rewrite(seq+=10, ack-=1, flags=R., win=0, ttl=1, options=none, checksum=bad) client.FIN", "rewrite(keep=3) client.DATA",
+		"rewrite(seq=RCV.NXT+RCV.WND+10, payload=hello) client.DATA always", "rewrite(tsval-=1000, options=0101) client.DATA",
+		"forge(before, R, to=server, seq=RCV.NXT+10) client.FIN", "forge(instead, F., ack=SND.UNA-1, win=5, len=10, ts=old) client.FIN",
+		"forge(instead, icmp too-big, mtu=1300) client.DATA@2", "cut(500, fin) server.DATA@1", "cut(0, rst) server.DATA",
+		"silence(to-server) client.DATA@2", "silence(both) client.FIN", "forget client.DATA@2", "forget(rst) client.DATA@2",
 	} {
 		r, err := ParseRule(text)
 		if err != nil {
@@ -261,6 +267,22 @@ func TestRuleErrors(t *testing.T) {
 		"drop tcp.flags.fni":                `column 16: `,
 		`drop is("client.fin") && tcp.len`:  `column 17: unknown kind "fin": write FIN`,
 		"drop tcp.len":                      `column 6: `,
+		"duplicate(0) client.FIN":           `column 11: want a number of copies from 1 to 1000`,
+		"rewrite client.FIN":                `column 8: rewrite needs arguments, as in rewrite(win=0) server.ACK`,
+		"rewrite(wni=0) client.FIN":         `column 9: unknown field "wni": want one of seq, ack`,
+		"rewrite(win=0, seq=x) client.FIN":  `column 16: want a number such as RCV.NXT+10`,
+		"rewrite(win+=1) client.FIN":        `column 9: only seq, ack, tsval and tsecr can be added to`,
+		"forge(before) client.FIN":          `column 13: want what is forged`,
+		"forge(later, R) client.FIN":        `column 7: want before, after or instead`,
+		"forge(before, Q) client.FIN":       `column 15: parse flags "Q"`,
+		"forge(before, R, sq=1) client.FIN": `column 18: unknown key "sq"`,
+		"forge(before, icmp x) client.FIN":  `column 15: want the reason`,
+		"cut(500, fin) client.FIN":          `cut needs the turn or the stream that it cuts`,
+		"cut(x) client.DATA":                `column 5: want the number of bytes that pass`,
+		"cut(1, ack) client.DATA":           `column 8: want fin or rst`,
+		"silence client.FIN":                `column 8: silence needs arguments`,
+		"silence(client) client.FIN":        `column 9: want to-HOST or both`,
+		"forget(fin) client.FIN":            `column 8: forget takes nothing in brackets but rst`,
 		"hold client.FIN until after never": `column 29: want a duration as 200ms or 2s, not "never"`,
 	} {
 		_, err := ParseRule(text)

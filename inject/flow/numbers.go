@@ -73,3 +73,6 @@ func (e *End) Absolute(position int64) tcp.Seq { return e.sent.base.Add(int(posi
 
 // FinSent tells whether the end has sent a FIN, and its position.
 func (e *End) FinSent() (int64, bool) { return e.sent.fin, e.sent.fin >= 0 }
+
+// Window is the field as the end last sent it, unscaled.
+func (e *End) Window() uint16 { return e.sent.window }
