@@ -85,7 +85,8 @@ type Name struct {
 // Sighting is a segment with its names: what the flow made of it when it
 // arrived at the wire, before its fate was decided.
 type Sighting struct {
-	// Conn numbers the connection by its first SYN, from 1.
+	// Conn numbers the connection by its first SYN, from 1; 0 is a forgery that
+	// belongs to none.
 	Conn int `json:"conn"`
 	// Opener is the host that sent this connection's first SYN, Accepter the
 	// other end's.
@@ -162,7 +163,7 @@ func (s *Sighting) Detach() { s.conn, s.from = nil, 0 }
 // be typed back. The copy is left out where it is the first.
 func (s *Sighting) Text(n Name) string {
 	var b strings.Builder
-	if s.Conn != 1 {
+	if s.Conn > 1 {
 		b.WriteString(strconv.Itoa(s.Conn))
 		b.WriteByte(':')
 	}
@@ -198,6 +199,8 @@ func (s *Sighting) Text(n Name) string {
 // covers it to its end, is called by the turn alone.
 func (n Name) bytes() string {
 	switch {
+	case n.Turn == 0 && n.Stream < 0:
+		return "" // before what is known of the stream
 	case n.Turn == 0:
 		return fmt.Sprintf("[%d:%d]", n.Stream, n.Stream+n.To-n.From)
 	case n.Kind == ACK && n.Last, n.Kind == DATA && n.From == 0:

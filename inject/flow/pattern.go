@@ -364,7 +364,7 @@ func (p Pattern) Resolve(turnLen func(who string, turn int) (int64, bool)) (Patt
 
 // Matches reports whether one of the sighting's names is of this pattern.
 func (p *Pattern) Matches(s *Sighting) bool {
-	if p.Conn != 0 && p.Conn != s.Conn || p.Conn == 0 && (p.Opener != s.Opener || p.Accepter != s.Accepter) {
+	if p.Conn != 0 && p.Conn != max(s.Conn, 1) || p.Conn == 0 && (p.Opener != s.Opener || p.Accepter != s.Accepter) {
 		return false
 	}
 	if p.Who == Forged {

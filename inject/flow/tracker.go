@@ -205,11 +205,15 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 	from := c.index(seg.Src)
 	if real && seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN {
 		b := &c.ends[from].sent
-		if b.seen && (!b.synSeen || b.base != seg.Seq) {
-			c = t.open(seg)
-			return c, 0
+		switch {
+		case !b.seen || b.synSeen && b.base == seg.Seq:
+			return c, from
+		case !b.synSeen && b.base.Diff(seg.Seq) >= 0 && b.base.Diff(seg.Seq) < near:
+			// The capture has the SYN behind what it sent next.
+			c.rebase(from, seg.Seq)
+			return c, from
 		}
-		return c, from
+		return t.open(seg), 0
 	}
 	best := c.distance(seg)
 	for i := len(list) - 2; i >= 0 && best > 0; i-- {
@@ -218,6 +222,39 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 		}
 	}
 	return c, c.index(seg.Src)
+}
+
+// near is how far behind a SYN a stream may have been seen to begin.
+const near = 1 << 20
+
+// rebase moves where an end's stream begins back to its SYN, which came late.
+// Every position of that stream moves along.
+func (c *Conn) rebase(from int, syn tcp.Seq) {
+	e, o := &c.ends[from], &c.ends[1-from]
+	by := int64(e.sent.base.Diff(syn))
+	for _, b := range []*book{&e.sent, &e.delivered} {
+		if b.seen {
+			b.base = syn
+			b.nxt += by
+			b.missing += by
+			if b.fin >= 0 {
+				b.fin += by
+			}
+			for i := range b.ngaps {
+				b.gaps[i].from += by
+				b.gaps[i].to += by
+			}
+		}
+	}
+	e.sent.synSeen = true
+	for _, b := range []*book{&o.sent, &o.delivered} {
+		if b.ack >= 0 {
+			b.ack += by
+		}
+	}
+	for i := range e.turns {
+		e.turns[i] += by
+	}
 }
 
 // far is the distance of a segment whose numbers say nothing.

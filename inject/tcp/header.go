@@ -40,3 +40,17 @@ func (h *Header) Frame() ([]byte, error) {
 	}
 	return frame, nil
 }
+
+// Packet crafts the IP packet without Ethernet's header and padding, as raw
+// sockets want it. Errors are those of Frame.
+func (h *Header) Packet() ([]byte, error) {
+	frame, err := h.Frame()
+	if err != nil {
+		return nil, err
+	}
+	var s Segment
+	if err := s.Parse(frame); err != nil {
+		return nil, fmt.Errorf("craft segment: %w", err)
+	}
+	return frame[s.ip:s.end], nil
+}
