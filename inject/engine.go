@@ -173,6 +173,20 @@ func NewEngine(ports []Port, keepLog bool) *Engine {
 	return e
 }
 
+// Particular tells whether something asks for single segments: a record, or a
+// rule that may still fire.
+func (e *Engine) Particular() bool {
+	if e.keep || len(e.graves) > 0 || e.waiting() {
+		return true
+	}
+	for _, r := range e.rules {
+		if !r.Spent() {
+			return true
+		}
+	}
+	return false
+}
+
 // Flow is the engine's view of the connections.
 func (e *Engine) Flow() *flow.Tracker { return e.flow }
 

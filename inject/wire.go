@@ -38,6 +38,11 @@ type WirePort struct {
 	// wire's end of the cable to the host. The caller closes it, after the
 	// wire.
 	Socket *os.File
+	// Super tells that the socket has PACKET_VNET_HDR set and the host's
+	// offloads are on: a frame may then be a superframe without its checksum.
+	// It passes unread where no rule and no record asks for single segments,
+	// and is cut into these where one does. All ports are alike.
+	Super bool
 }
 
 // Prober reads the state of one end of a connection in its kernel.

@@ -27,6 +27,7 @@ type Wire struct {
 	waits  map[*Watch]chan struct{}
 	failed error
 
+	whole       []byte // scratch of send
 	epoll, wake int
 	closing     bool
 	asleepUntil time.Duration // when the thread wakes by itself; 0: never
@@ -58,6 +59,7 @@ type port struct {
 	full    bool // frame holds the next one
 	frame   []byte
 	buf     []byte
+	head    int // bytes of virtio_net_hdr before each frame
 	stamp   time.Time
 	control [64]byte
 	iov     unix.Iovec
@@ -66,8 +68,8 @@ type port struct {
 }
 
 const (
-	maxFrame = 1 << 17 // a superframe with its headers
-	wakeMark = -1      // what epoll says of the descriptor that wakes the thread
+	maxFrame = 1<<16 + 256 // a superframe with its headers
+	wakeMark = -1          // what epoll says of the descriptor that wakes the thread
 )
 
 // NewWire puts an engine between the ports and begins to pass frames. The
@@ -98,7 +100,7 @@ func NewWire(config WireConfig) (*Wire, error) {
 		return nil, err
 	}
 	for i, p := range config.Ports {
-		raw := newPort(int(p.Socket.Fd()))
+		raw := newPort(int(p.Socket.Fd()), p.Super)
 		if err := unix.SetNonblock(raw.fd, true); err != nil { // Fd made it blocking
 			w.closeDescriptors()
 			return nil, fmt.Errorf("make wire: port of %s: %w", p.Host, err)
@@ -113,8 +115,11 @@ func NewWire(config WireConfig) (*Wire, error) {
 	return w, nil
 }
 
-func newPort(fd int) *port {
+func newPort(fd int, super bool) *port {
 	p := &port{fd: fd, buf: make([]byte, maxFrame)}
+	if super {
+		p.head = virtioHeader
+	}
 	p.iov.Base = &p.buf[0]
 	p.iov.SetLen(len(p.buf))
 	p.msg.Iov = &p.iov
@@ -237,7 +242,7 @@ func (w *Wire) Attach(host string, socket *os.File) error {
 		}
 		old := w.ports[i]
 		old.count()
-		raw := newPort(int(socket.Fd()))
+		raw := newPort(int(socket.Fd()), p.Super)
 		if err := unix.SetNonblock(raw.fd, true); err != nil { // Fd made it blocking
 			return fmt.Errorf("attach port of %s: %w", host, err)
 		}
@@ -446,7 +451,7 @@ func (w *Wire) read(p *port) {
 		}
 		return
 	}
-	p.frame, p.full = p.buf[:n], true
+	p.frame, p.full = p.buf[min(p.head, int(n)):n], true
 	p.stamp = stampOf(p.control[:p.msg.Controllen])
 }
 
@@ -477,7 +482,19 @@ func (w *Wire) arrive(index int, p *port) {
 	if w.askAt > 0 {
 		w.askAt, w.pause = now, firstPause
 	}
-	passage := w.engine.Arrive(t, index, p.frame)
+	if p.head > 0 && w.engine.Particular() {
+		if frames, ok := finish(p.buf[:p.head], p.frame); ok {
+			for _, frame := range frames {
+				w.enter(t, index, frame)
+			}
+			return
+		}
+	}
+	w.enter(t, index, p.frame)
+}
+
+func (w *Wire) enter(t time.Duration, index int, frame []byte) {
+	passage := w.engine.Arrive(t, index, frame)
 	if w.config.Step && !passage.Other {
 		w.probe(passage, passage.From, false)
 	}
@@ -493,7 +510,7 @@ func (w *Wire) pump() {
 		}
 		// The time is taken before: the answer is stamped while send still runs.
 		w.engine.Left(&em, w.config.Clock())
-		err := send(w.ports[em.Port].fd, em.Frame)
+		err := w.send(&em)
 		if err != nil && !lossy(err) && w.failed == nil {
 			w.failed = fmt.Errorf("run wire: send to %s: %w", w.config.Ports[em.Port].Host, err)
 		}
@@ -514,6 +531,23 @@ func (w *Wire) pump() {
 // would be.
 func lossy(err error) bool {
 	return errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV)
+}
+
+// send hands a frame to its port. One that goes on as it came in, in the port's
+// own buffer, takes its virtio_net_hdr along: the receiving kernel finishes
+// what the sending one left to hardware. Any other is whole already.
+func (w *Wire) send(em *Emission) error {
+	out := w.ports[em.Port]
+	if out.head == 0 {
+		return send(out.fd, em.Frame)
+	}
+	if in := em.Passage.Port; in >= 0 {
+		if from := w.ports[in]; len(em.Frame) > 0 && len(from.buf) > from.head && &em.Frame[0] == &from.buf[from.head] {
+			return send(out.fd, from.buf[:from.head+len(em.Frame)])
+		}
+	}
+	w.whole = append(append(w.whole[:0], make([]byte, out.head)...), em.Frame...)
+	return send(out.fd, w.whole)
 }
 
 func send(fd int, frame []byte) error {

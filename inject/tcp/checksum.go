@@ -28,6 +28,16 @@ func (s *Segment) FixChecksum() {
 	binary.BigEndian.PutUint16(field, s.checksum())
 }
 
+// CompleteChecksum finishes an Internet checksum at offset at of body that was
+// left at the sum over its pseudo-header (RFC 1071).
+func CompleteChecksum(body []byte, at int) {
+	total := ^fold(sum(0, body))
+	if total == 0 {
+		total = 0xffff // UDP's 0 means that there is none
+	}
+	binary.BigEndian.PutUint16(body[at:], total)
+}
+
 func (s *Segment) checksum() uint16 {
 	body := s.Frame[s.transport:s.end]
 	src, dst := s.Src.Addr().AsSlice(), s.Dst.Addr().AsSlice()
