@@ -53,6 +53,16 @@ func (w *Wire) segment(kind inject.ConditionKind, match string) inject.Condition
 	return inject.Condition{Kind: kind, Match: m}
 }
 
+// Inject makes a segment, or an ICMP error, on a connection at once; f.To is
+// the host that gets it, and f.Place does not count.
+func (w *Wire) Inject(conn int, f inject.Forgery) {
+	ok := false
+	w.wire.Do(func(e *inject.Engine, now time.Duration) { ok = e.Inject(conn, f, now) })
+	if !ok {
+		w.stage.stop(record.Error, "forge %s on connection %d: the wire has not seen it, or has no host %q", f, conn, f.To)
+	}
+}
+
 // Rule is one rule of a Wire. First say how often it fires, then what it does:
 // the verb arms it.
 type Rule struct {

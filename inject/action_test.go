@@ -206,6 +206,26 @@ func TestDisarmEndsSilence(t *testing.T) {
 	b.want(b.send(0, push, 1, 1, 10), "client.DATA@1#2")
 }
 
+func TestInject(t *testing.T) {
+	b := newBench(t)
+	b.handshake()
+	in := func(f Forgery, want ...out) {
+		t.Helper()
+		if !b.engine.Inject(1, f, b.now) {
+			t.Fatal("Inject says that there is no such connection")
+		}
+		if d := cmp.Diff(want, b.leave()); d != "" {
+			t.Errorf("left the wire (-want +got):\n%s", d)
+		}
+	}
+	in(Forgery{To: "server", Flags: tcp.RST, Seq: &Number{Base: "RCV.NXT", Offset: 10}}, out{"forged.RST(client)", "server", tcp.RST, 11, -1, 0})
+	in(Forgery{To: "client", Flags: tcp.ACK, Ack: &Number{Base: "SND.NXT", Offset: 1000}}, out{"forged.ACK(server)", "client", tcp.ACK, 1, 1001, 0})
+	in(Forgery{To: "server", ICMP: tcp.PortUnreachable}, out{"forged.ICMP(client)", "server", 0, 0, -1, 0})
+	if b.engine.Inject(2, Forgery{To: "server", Flags: tcp.RST}, b.now) {
+		t.Error("Inject takes a connection that is not there")
+	}
+}
+
 // A blind attacker's segment comes in by another port: the flow calls it
 // forged, and the victim's own book is not moved.
 func TestAttackerIsForged(t *testing.T) {

@@ -121,6 +121,49 @@ func (e *Engine) forge(p *Passage, rule *Armed, now time.Duration) {
 	}
 }
 
+// Inject makes a segment, or an ICMP error, on a connection without waiting for
+// one to match: to is the host that gets it, and Place does not count. An ICMP
+// error quotes a segment of that host with the number Seq, which is SND.UNA
+// where it is nil. It says false where the engine knows no such connection.
+func (e *Engine) Inject(conn int, f Forgery, now time.Duration) bool {
+	c := e.flow.Conn(conn)
+	if c == nil || c.EndOf(f.To) == nil || e.portOf(f.To) < 0 {
+		return false
+	}
+	made := &forging{forgery: f, conn: conn, to: f.To, at: now}
+	if f.ICMP != "" {
+		quoted, err := e.quote(c, c.EndOf(f.To), f.Seq)
+		if err != nil {
+			return false
+		}
+		made.quoted = quoted
+	}
+	e.queue = append(e.queue, queued{forgery: made})
+	return true
+}
+
+// quote is a segment as an end would have sent it.
+func (e *Engine) quote(c *flow.Conn, end *flow.End, seq *Number) (*tcp.Segment, error) {
+	other := c.Other(end)
+	v := c.Numbers(end)
+	h := tcp.Header{
+		Src: end.Addr, Dst: other.Addr, SrcMAC: e.macOf(end.Host), DstMAC: e.macOf(other.Host),
+		Seq: v.SndUna, Ack: v.RcvNxt, Flags: tcp.ACK, Window: end.Window(),
+	}
+	if seq != nil {
+		h.Seq = seq.in(v, end.Absolute(0))
+	}
+	frame, err := h.Frame()
+	if err != nil {
+		return nil, err
+	}
+	var s tcp.Segment
+	if err := s.Parse(frame); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
 // reaches tells whether a segment carries the last byte that a Cut lets pass,
 // or one beyond it.
 func (e *Engine) reaches(p *Passage, rule *Armed) bool {
