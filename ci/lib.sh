@@ -26,15 +26,15 @@ say() {
 	printf '   %s\n' "$*"
 }
 
-# die MESSAGE ends the script. failed_step is for the trap of ERR: whatever else fails ends the script too, and it names the step.
+# die MESSAGE ends the script.
 die() {
 	printf '%s: %s: %s\n' "${0##*/}" "$lib_step" "$*" >&2
 	exit 1
 }
 
-failed_step() {
-	printf '%s: failed at: %s\n' "${0##*/}" "$lib_step" >&2
-}
+# Whatever else fails ends the script too, and the step is named; by the script itself only, not by its subshells again.
+set -E
+trap '((BASH_SUBSHELL)) || printf "%s: failed at: %s\n" "${0##*/}" "$lib_step" >&2' ERR
 
 # copy_tree DIR copies this tree, but for git's own, into DIR.
 copy_tree() {
@@ -51,27 +51,26 @@ race_or_why_not() {
 }
 
 # gotest ARGUMENT... is go test, shuffled. Of a package that passes it prints go test's closing line and the tests that were
-# skipped, because what was skipped was not tested and must be seen; of one that fails, everything.
+# skipped, because what was skipped was not tested and must be seen; of one that fails, everything but the passes.
 gotest() {
 	go test -v -shuffle=on -timeout=5m "$@" | awk '
 		function forget() { held = 0; split("", line) }
-		function everything(   i) {
-			for (i = 0; i < held; i++) print line[i]
+		function failure(   i) {
+			for (i = 0; i < held; i++) if (line[i] !~ /^(=== (RUN|PAUSE|CONT) | *--- PASS: )/) print line[i]
 			forget()
 		}
-		function skips(   i, why) {
+		function skips(   i, field, test, why) {
 			for (i = 0; i < held; i++) {
-				if (line[i] !~ /^ *--- SKIP: /) continue
-				why = i > 0 && line[i-1] ~ /_test\.go:[0-9]+: / ? line[i-1] : ""
-				sub(/^ +/, "  ", why)
-				sub(/^ +/, "", line[i])
-				print line[i] why
+				split(line[i], field)
+				if (line[i] ~ /^=== (RUN|NAME|CONT) /) test = field[3]
+				if (line[i] ~ /^ +[^ ]+\.go:[0-9]+: /) { why[test] = line[i]; sub(/^ +/, "  ", why[test]) }
+				if (line[i] ~ /^ *--- SKIP: /) print "--- SKIP: " field[3] why[field[3]]
 			}
 			forget()
 		}
 		/^(ok  |\?   )\t/ { skips(); print; fflush(); next }
-		/^FAIL\t/         { everything(); print; fflush(); next }
+		/^FAIL\t/         { failure(); print; fflush(); next }
 		                  { line[held++] = $0 }
-		END               { everything() }
+		END               { failure() }
 	'
 }

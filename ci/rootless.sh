@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# All tests as a user without privileges. A user runs them in place. Root becomes uid 65534 in a copy, because neither root's
-# clone nor root's modules and build cache need be readable to others; the copy goes away at the end.
+# All tests, or those of the packages named, as a user without privileges. A user runs them in place. Root becomes uid 65534 in
+# a copy, because neither root's clone nor root's modules and build cache need be readable to others; the copy goes away.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
-trap failed_step ERR
 
 if [ "$(id -u)" != 0 ]; then
 	step "tests as uid $(id -u)"
@@ -12,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then
 	if ! why=$(unshare --user --map-root-user --net true 2>&1); then
 		say "WARNING: this user cannot make namespaces ($why); see ci/setup.sh"
 	fi
-	gotest ./...
+	gotest "${@:-./...}"
 	exit
 fi
 
@@ -49,4 +48,4 @@ chown -R 65534:65534 "$scratch"
 as_nobody test -r go.mod || die "it cannot reach $scratch: set TMPDIR to a directory that every user can enter"
 step_done
 
-as_nobody ci/rootless.sh
+as_nobody ci/rootless.sh "$@" || exit

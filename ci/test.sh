@@ -4,7 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
-trap failed_step ERR
 
 step "what this runs on"
 say "$(go version), $(uname -sr), $(getconf _NPROCESSORS_ONLN) cores, uid $(id -u)"

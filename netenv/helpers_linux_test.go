@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -61,7 +60,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// udpFrame is a frame as the hosts send it when a program writes to a closed port.
 func etherType(frame []byte) uint16 { return binary.BigEndian.Uint16(frame[12:]) }
 
 // readFrame waits for a frame of the host that want accepts.
@@ -94,6 +92,11 @@ func isTCP(frame []byte) bool {
 		return frame[20] == unix.IPPROTO_TCP
 	}
 	return false
+}
+
+// isMLD accepts what a host tells routers of its multicast groups.
+func isMLD(frame []byte) bool {
+	return etherType(frame) == unix.ETH_P_IPV6 && len(frame) > 62 && frame[20] == 0 && frame[62] == 143
 }
 
 func tcpOf(frame []byte) []byte {
@@ -159,4 +162,9 @@ func wait(t testing.TB, p *Process) ExitStatus {
 
 func addrPort(addr netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(addr, port) }
 
-var _ = syscall.SIGKILL
+func parse(t testing.TB, text string) netip.AddrPort {
+	t.Helper()
+	a, err := netip.ParseAddrPort(text)
+	must(t, err)
+	return a
+}

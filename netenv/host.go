@@ -99,9 +99,8 @@ func (h *Host) CutOff(ctx context.Context) error { return h.ask(ctx, keeper.OpCu
 // have stopped before. A host that is off stays so until Boot; a second PowerOff
 // does nothing.
 func (h *Host) PowerOff(ctx context.Context) error {
-	err := h.ask(ctx, keeper.OpPowerOff, nil, nil)
 	closeFiles(h.give(false))
-	return err
+	return h.ask(ctx, keeper.OpPowerOff, nil, nil)
 }
 
 // Boot gives power to a host that is off: a new namespace that knows no

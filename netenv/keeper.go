@@ -32,6 +32,7 @@ type Keeper struct {
 	numbers atomic.Uint64 // of requests, labs and processes
 	hello   keeper.Hello
 	root    bool
+	pid     int
 
 	mu      sync.Mutex
 	waiting map[uint64]*request

@@ -104,15 +104,20 @@ func (l *Lab) Host(name string) *Host {
 	return nil
 }
 
-// Close ends the lab in order: cables, processes (by SIGKILL), sockets, and last
-// the descriptors, also those that Host gives to the caller. Whoever moves frames
-// between the ports must have stopped before. It takes some ten milliseconds, which
+// Close ends the lab in order: cables, processes (by SIGKILL), sockets, namespaces.
+// Whoever moves frames between the ports must have stopped before, as the
+// descriptors that Host gives to the caller are closed with it. It takes some ten milliseconds, which
 // the kernel waits for its readers, so labs are best closed side by side. A second
 // call waits for the first and returns the same.
 func (l *Lab) Close() error {
 	l.closing.Do(func() {
 		ctx, cancel := bounded()
 		defer cancel()
+		var files []*os.File
+		for _, h := range l.hosts {
+			files = append(files, h.give(true)...)
+		}
+		closeFiles(files) // at once, as the keeper has copies of what takes its time
 		l.failure = l.keeper.ask(ctx, keeper.Message{Op: keeper.OpCloseLab, Lab: l.number}, nil, nil)
 		select {
 		case <-l.keeper.gone: // which took the lab with it
@@ -121,11 +126,6 @@ func (l *Lab) Close() error {
 			}
 		default:
 		}
-		var files []*os.File
-		for _, h := range l.hosts {
-			files = append(files, h.give(true)...)
-		}
-		closeFiles(files)
 		l.keeper.forget(l)
 	})
 	return l.failure

@@ -99,7 +99,8 @@ func counters(t testing.TB, file *os.File, group string) map[string]string {
 }
 
 // Each frame is one segment with a right checksum, as a real card would put it on
-// the cable, and nothing talks but programs.
+// the cable. Nothing talks but programs, and the kernel of its multicast groups,
+// which cannot be switched off.
 func TestFramesAreSingleSegments(t *testing.T) {
 	k := startKeeper(t)
 	l := newLab(t, k, LabSpec{})
@@ -110,9 +111,7 @@ func TestFramesAreSingleSegments(t *testing.T) {
 	seen := make(chan []byte, 4096)
 	go copyFrames(client.Port, server.Port, seen)
 	go copyFrames(server.Port, client.Port, nil)
-	r2, w2 := pipe(t)
-	helper(t, client, false, []*os.File{nil, w2}, "say", "192.0.2.2:80", "200000")
-	readLine(t, r2)
+	helper(t, client, false, nil, "say", "192.0.2.2:80", "200000")
 	total := 0
 	for total < 200000 {
 		frame := <-seen
@@ -120,7 +119,10 @@ func TestFramesAreSingleSegments(t *testing.T) {
 			t.Fatalf("a frame of %d bytes", len(frame))
 		}
 		if !isTCP(frame) {
-			t.Fatalf("not TCP: % x", frame)
+			if !isMLD(frame) {
+				t.Fatalf("neither TCP nor MLD: % x", frame)
+			}
+			continue
 		}
 		if sum := checksum(frame); sum != 0xffff {
 			t.Fatalf("checksum %#x is wrong in % x", sum, frame[:54])
@@ -334,19 +336,4 @@ func TestSNMPIsReadAnew(t *testing.T) {
 	if status := wait(t, p); status.Signal != syscall.SIGKILL || status.Code != -1 {
 		t.Errorf("status %+v", status)
 	}
-}
-
-func BenchmarkLab(b *testing.B) {
-	k := startKeeper(b)
-	ctx := context.Background()
-	var closing sync.WaitGroup
-	for b.Loop() {
-		l, err := k.NewLab(ctx, LabSpec{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		closing.Go(func() { l.Close() })
-	}
-	b.StopTimer()
-	closing.Wait()
 }

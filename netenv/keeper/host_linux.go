@@ -47,6 +47,10 @@ type host struct {
 	agent   *agent
 	net     netns.NsHandle
 	rtnl    *rtnl
+	// port is the keeper's own copy, so that the kernel's wait at the end of a packet
+	// socket, some ten milliseconds each, is done here and side by side. A caller that
+	// is killed would do it for one after the other.
+	port    int
 	diag    diag
 	sysctls []Sysctl // set since the lab was made, again at boot
 
@@ -75,6 +79,7 @@ func (h *host) boot() (files []int, err error) {
 	h.on = true
 	h.procs = map[*child]bool{}
 	h.diag = diag{fd: -1}
+	h.port = -1
 	h.net = netns.None()
 	h.agent = startAgent()
 	h.wire = h.keeper.nextLink()
@@ -93,6 +98,10 @@ func (h *host) boot() (files []int, err error) {
 		return files, err
 	}
 	files = append(files, port)
+	if h.port, err = unix.FcntlInt(uintptr(port), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		h.port = -1
+		return files, fmt.Errorf("keep port: %w", err)
+	}
 	if err := h.keeper.rtnl.setUp(h.wire, true); err != nil {
 		return files, err
 	}
@@ -327,12 +336,18 @@ func (h *host) powerOff() error {
 		return nil
 	}
 	cutErr := h.cutOff()
+	var closing sync.WaitGroup
+	if h.port >= 0 {
+		port := h.port
+		closing.Go(func() { unix.Close(port) })
+	}
 	h.killAll()
 	var destroyErr error
 	if h.diag.fd >= 0 {
 		destroyErr = h.diag.destroyAll()
 	}
 	h.closeAll()
+	closing.Wait()
 	return errors.Join(cutErr, destroyErr)
 }
 

@@ -36,6 +36,11 @@ func openPort(index int, virtioHeader bool) (int, error) {
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkUint16(unix.ETH_P_ALL), Ifindex: index})
 	}
+	if err == nil {
+		// Binding to a link that is down leaves ENETDOWN for the first call, which may
+		// be the one that writes the first frame. Asking for the error takes it away.
+		_, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, at(StepPort, fmt.Errorf("open port: %w", err))
