@@ -3,12 +3,10 @@ package harness
 import (
 	"net/netip"
 	"os"
+	"slices"
 
-	"github.com/lastack/lastack/harness/internal/peer"
 	"github.com/lastack/lastack/harness/internal/probe"
 	"github.com/lastack/lastack/harness/record"
-	"github.com/lastack/lastack/inject"
-	"github.com/lastack/lastack/inject/tcp"
 	"github.com/lastack/lastack/netenv"
 )
 
@@ -20,10 +18,16 @@ type Host struct {
 	env      *netenv.Host
 	diag     *probe.Diag
 	counters *probe.Counters
-	before   map[string]int64
-	peer     *Peer
-	process  *netenv.Process
+	before   map[string]int64 // at the start, or at the last boot
+	past     map[string]int64 // how far counters had moved when the power went
+	peers    []*Peer          // those that the play has not ended
+	spent    []*Peer          // those that it has
 	programs []*Program
+	begun    map[string]int // calls of peers, by name
+	retired  []*os.File     // to be closed at the lab's end
+
+	// The play's own knowledge; off is set and cleared while the wire asks nothing.
+	off, unplugged bool
 }
 
 // Name is what matches and reports call the host.
@@ -51,100 +55,65 @@ func (h *Host) Sysctl(key, value string) {
 }
 
 // Peer is the controlled program on the host, which is started when it is
-// first asked for.
+// first asked for, and again when the play has ended the one before.
 func (h *Host) Peer() *Peer {
-	if h.peer != nil {
-		return h.peer
-	}
-	ours, theirs, err := peer.Pair()
-	if err != nil {
-		h.stage.stop(record.Error, "start peer on %s: %v", h.name, err)
-	}
-	defer theirs.Close()
-	h.process, err = h.env.StartProcess(h.stage.ctx, netenv.ProcessSpec{
-		Argv: []string{peer.Role}, Files: []*os.File{nil, nil, nil, theirs},
-	})
-	if err != nil {
-		ours.Close()
-		h.stage.stop(record.Error, "start peer on %s: %v", h.name, err)
-	}
-	h.peer = &Peer{host: h, conn: peer.NewConn(ours)}
-	return h.peer
-}
-
-// observe asks the host's kernel for one end of a connection.
-//
-// It asks twice. A segment is on the wire while the system call that sent it is
-// still at work: the timer is not yet armed, the descriptor not yet gone. And
-// one that was delivered while a program was inside a system call waits in the
-// socket's backlog. The first question asks for tcp_info, for which the kernel
-// takes the socket's lock (tcp_get_info), and so waits for both to be over;
-// but it has read state and timer before that.
-func (h *Host) observe(local, remote netip.AddrPort) (inject.Observation, bool) {
-	s, err := h.diag.Query(local, remote)
-	if err == nil && !s.Mini() {
-		s, err = h.diag.QueryState(local, remote)
-	}
-	if err == probe.ErrNotFound {
-		return inject.Observation{State: tcp.Closed}, true
-	}
-	if err != nil {
-		return inject.Observation{}, false
-	}
-	o := inject.Observation{State: s.State, Expires: s.Expires, Orphan: orphan(&s)}
-	if s.Timer != probe.TimerNone {
-		o.Timer = s.Timer.String()
-	}
-	return o, true
-}
-
-// orphan tells by the state that a socket without an inode was closed by its
-// program: one that waits for accept() has none either.
-func orphan(s *probe.Socket) bool {
-	switch s.State {
-	case tcp.FinWait1, tcp.FinWait2, tcp.Closing, tcp.LastAck:
-		return s.Inode == 0
-	}
-	return false
-}
-
-// listening looks for a listener among the sockets of the host.
-func (h *Host) listening(port uint16) bool {
-	for _, family := range []probe.Family{probe.IPv4, probe.IPv6} {
-		sockets, err := h.diag.Dump(family)
-		if err != nil {
-			continue
+	for _, p := range h.peers {
+		if p.name == "" {
+			return p
 		}
-		for _, s := range sockets {
-			if s.State == tcp.Listen && s.Local.Port() == port {
-				return true
+	}
+	return h.startPeer("")
+}
+
+// NewPeer starts a further process on the host, beside that of Peer. Conditions
+// and the record call its system calls by its name and theirs, as worker/close.
+func (h *Host) NewPeer(name string) *Peer {
+	if name == "" || slices.ContainsFunc(h.peers, func(p *Peer) bool { return p.name == name }) {
+		h.stage.stop(record.Error, "start peer on %s: the name %q is empty, or that of another", h.name, name)
+	}
+	return h.startPeer(name)
+}
+
+// forget takes a peer that has ended off the list.
+func (h *Host) forget(p *Peer) {
+	h.peers = slices.DeleteFunc(h.peers, func(o *Peer) bool { return o == p })
+	h.spent = append(h.spent, p)
+}
+
+// countPast keeps how far the counters have moved before a power failure ends
+// them.
+func (h *Host) countPast() {
+	now, err := h.counters.Read()
+	if err != nil {
+		return // a counter says less then, and claims about it fail
+	}
+	if h.past == nil {
+		h.past = map[string]int64{}
+	}
+	for _, d := range probe.Deltas(h.before, now) {
+		if d.Name != gauge {
+			h.past[d.Name] += d.Delta
+		}
+	}
+	h.before = now
+}
+
+// gauge is a counter that counts what is there, and not what happened: it does
+// not outlive the kernel.
+const gauge = "Tcp.CurrEstab"
+
+// deltas are by how much the host's counters moved, over all its boots.
+func (h *Host) deltas() []probe.Delta {
+	moved := map[string]int64{}
+	for name, n := range h.past {
+		moved[name] += n
+	}
+	if !h.off {
+		if now, err := h.counters.Read(); err == nil {
+			for _, d := range probe.Deltas(h.before, now) {
+				moved[d.Name] += d.Delta
 			}
 		}
 	}
-	return false
-}
-
-// prober answers the wire for all hosts of a stage.
-type prober struct{ hosts map[string]*Host }
-
-func (p prober) Probe(host string, local, remote netip.AddrPort) (inject.Observation, bool) {
-	h := p.hosts[host]
-	if h == nil {
-		return inject.Observation{}, false
-	}
-	return h.observe(local, remote)
-}
-
-// Listening is met once a program of the host listens on a port, on any of the
-// host's addresses.
-func (h *Host) Listening(port uint16) inject.Condition {
-	return inject.Condition{Kind: inject.Listening, Host: h.name, Port: port}
-}
-
-func (p prober) Listening(host string, port uint16) bool {
-	h := p.hosts[host]
-	if h == nil {
-		return false
-	}
-	return h.listening(port)
+	return probe.Deltas(nil, moved)
 }

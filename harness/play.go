@@ -122,7 +122,7 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 		o.Pool.alone.RLock()
 		defer o.Pool.alone.RUnlock()
 	}
-	l, err := newLab(ctx, o)
+	l, err := newLab(ctx, sc, o)
 	if err != nil {
 		return nil, false, err
 	}
@@ -195,13 +195,17 @@ type lab struct {
 	start time.Time
 }
 
-func newLab(ctx context.Context, o Options) (*lab, error) {
+func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
+	spec, err := labSpec(sc.Hosts)
+	if err != nil {
+		return nil, err
+	}
 	done, err := take(ctx, o.Pool.build)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	env, err := o.Pool.keeper.NewLab(ctx, netenv.LabSpec{})
+	env, err := o.Pool.keeper.NewLab(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("build lab: %w", err)
 	}
@@ -214,8 +218,9 @@ func newLab(ctx context.Context, o Options) (*lab, error) {
 	l.stage = s
 	config := inject.WireConfig{Step: true, Log: true}
 	names := map[string]*Host{}
+	claimed := map[netip.Addr]bool{}
 	for _, e := range env.Hosts() {
-		h := &Host{stage: s, name: e.Name, env: e}
+		h := &Host{stage: s, name: e.Name, env: e, begun: map[string]int{}}
 		if h.diag, err = probe.NewDiag(e.Diag); err != nil {
 			l.close()
 			return nil, fmt.Errorf("build lab: %s: %w", e.Name, err)
@@ -224,11 +229,11 @@ func newLab(ctx context.Context, o Options) (*lab, error) {
 		l.hosts = append(l.hosts, h)
 		names[e.Name] = h
 		config.Ports = append(config.Ports, inject.WirePort{
-			Port:   inject.Port{Host: e.Name, Addrs: []netip.Addr{e.IPv4, e.IPv6}, MAC: e.MAC},
+			Port:   inject.Port{Host: e.Name, Addrs: unclaimed(claimed, e.IPv4, e.IPv6), MAC: e.MAC},
 			Socket: e.Port,
 		})
 	}
-	s.Client, s.Server = names["client"], names["server"]
+	s.hosts, s.Client, s.Server = names, names[netenv.ClientName], names[netenv.ServerName]
 	if err := l.configure(ctx, o); err != nil {
 		l.close()
 		return nil, err
@@ -249,6 +254,19 @@ func newLab(ctx context.Context, o Options) (*lab, error) {
 	}
 	s.Wire = &Wire{stage: s, wire: l.wire}
 	return l, nil
+}
+
+// unclaimed are those of the addresses that no host before bears: of several
+// hosts with one address, names mean the first.
+func unclaimed(claimed map[netip.Addr]bool, addrs ...netip.Addr) []netip.Addr {
+	var free []netip.Addr
+	for _, a := range addrs {
+		if !claimed[a] {
+			claimed[a] = true
+			free = append(free, a)
+		}
+	}
+	return free
 }
 
 // configure sets what the user asked for, before the play sets anything.
@@ -282,14 +300,15 @@ func (l *lab) close() error {
 		first = err
 	}
 	for _, h := range l.hosts {
-		if h.peer != nil {
-			h.peer.conn.Close()
+		for _, p := range append(h.peers, h.spent...) {
+			p.conn.Close()
+			p.underway.Wait()
 		}
-		for _, p := range h.programs {
-			<-p.ended
+		h.awaitPrograms()
+		for _, f := range h.retired {
+			f.Close()
 		}
 	}
-	l.stage.underway.Wait()
 	return first
 }
 
@@ -301,6 +320,11 @@ func (l *lab) run(sc *Scenario, v variant) *record.Run {
 	r.Scenario, r.Summary, r.Play = sc.Name, sc.Summary, v.name
 	r.Verdict, r.Why = end.verdict, end.why
 	if r.Verdict == record.Pass {
+		if err := l.fault(); err != nil {
+			r.Verdict, r.Why = record.Error, err.Error()
+		}
+	}
+	if r.Verdict == record.Pass {
 		if why := l.unfired(); why != "" {
 			r.Verdict, r.Why = record.Inconclusive, why
 		}
@@ -310,6 +334,18 @@ func (l *lab) run(sc *Scenario, v variant) *record.Run {
 		r.Why = fmt.Sprintf("the wire read too slowly: the kernel dropped %d frames before it saw them", r.Lost)
 	}
 	return r
+}
+
+// fault is a peer that ended without the play's doing.
+func (l *lab) fault() error {
+	for _, h := range l.hosts {
+		for _, p := range h.peers {
+			if err := p.fault(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // perform runs the play on a goroutine of its own, so that nothing which the
@@ -429,11 +465,9 @@ func (l *lab) record() *record.Run {
 	sort.SliceStable(r.Calls, func(i, j int) bool { return r.Calls[i].T < r.Calls[j].T })
 	for _, h := range l.hosts {
 		r.Hosts = append(r.Hosts, record.Host{Name: h.name, IPv4: h.env.IPv4.String(), IPv6: h.env.IPv6.String(), MAC: h.env.MAC.String()})
-		if after, err := h.counters.Read(); err == nil {
-			for _, d := range probe.Deltas(h.before, after) {
-				if tcpCounter(d.Name) {
-					r.Counters = append(r.Counters, record.Counter{Host: h.name, Name: d.Name, Delta: d.Delta})
-				}
+		for _, d := range h.deltas() {
+			if tcpCounter(d.Name) {
+				r.Counters = append(r.Counters, record.Counter{Host: h.name, Name: d.Name, Delta: d.Delta})
 			}
 		}
 		for _, c := range h.env.Changed() {
@@ -511,6 +545,9 @@ func segment(p *inject.Passage, hosts []*Host) record.Segment {
 	}
 	for _, d := range p.Departures {
 		s.Departures = append(s.Departures, record.Departure{Due: d.Due, T: d.T, To: hosts[d.Port].name})
+	}
+	if s.Fate == record.Delivered && len(s.Departures) == 0 {
+		s.Fate = record.Dropped // no port took it: the host is off, or unplugged
 	}
 	return s
 }

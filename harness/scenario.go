@@ -19,6 +19,9 @@ type Scenario struct {
 	Doc string
 	// Refs are RFC sections and kernel functions.
 	Refs []string
+	// Hosts are further hosts beside the client and the server, or say more of
+	// these two.
+	Hosts []HostSpec
 	// Play brings the behaviour about. It runs on a goroutine of its own.
 	Play func(s *Stage)
 	// Claims are judged in their order on the finished record.

@@ -23,7 +23,8 @@ type Stage struct {
 	// Client opens connections, Server accepts them.
 	Client, Server *Host
 	// Wire is what lies between the hosts.
-	Wire *Wire
+	Wire  *Wire
+	hosts map[string]*Host
 	// IP is the address family of this play, 4 or 6.
 	IP int
 
@@ -36,8 +37,6 @@ type Stage struct {
 	stock    bool
 	pinned   map[string]bool // sysctls that the user set: HOST:KEY
 	deadline []deadline
-
-	underway sync.WaitGroup // calls that nobody waits for in the play
 
 	mu    sync.Mutex // guards calls
 	calls []*record.Call
@@ -141,6 +140,19 @@ func (s *Stage) Promptly(why string, from string, host *Host, call string, withi
 		},
 	})
 }
+
+// Host is the host of that name; the scenario's Hosts make further ones.
+func (s *Stage) Host(name string) *Host {
+	h := s.hosts[name]
+	if h == nil {
+		s.stop(record.Error, "there is no host %q: is it among the scenario's hosts?", name)
+	}
+	return h
+}
+
+// Attacker is the host of the off-path attacker, which the scenario's Hosts
+// name.
+func (s *Stage) Attacker() *Host { return s.Host(AttackerName) }
 
 // Established opens a connection from the client to the server and returns
 // its two ends, once the server's program has accepted it.

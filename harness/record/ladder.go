@@ -367,7 +367,8 @@ func (c *Call) kind() callKind {
 	switch name {
 	case "read", "recv", "recvfrom", "recvmsg", "readv", "accept":
 		return callWaits
-	case "close", "shutdown", "connect", "write", "writev", "send", "sendto", "sendmsg", "exit", "kill":
+	case "close", "shutdown", "connect", "write", "writev", "send", "sendto", "sendmsg", "exit",
+		"kill", "stop", "continue", "destroy", "power-off", "boot", "unplug", "plug", "neighbours":
 		return callActs
 	}
 	if strings.HasSuffix(name, "read") {

@@ -165,14 +165,19 @@ type State struct {
 	After bool `json:"after,omitempty"`
 }
 
-// Call is one system call of a peer.
+// Call is one system call of a peer, or an act of the play on a host: "kill",
+// "stop", "continue", "destroy", "power-off", "boot", "unplug", "plug",
+// "neighbours".
 type Call struct {
 	// T and End are when it was entered and when it returned; End is -1 while
 	// it had not.
 	T    time.Duration `json:"t_ns"`
 	End  time.Duration `json:"end_ns"`
 	Host string        `json:"host"`
-	// Name is the system call, Call its text with arguments.
+	// Peer is the name of a further peer on the host; empty for the first.
+	Peer string `json:"peer,omitempty"`
+	// Name is the system call, Call its text with arguments; what the kernel
+	// wrote through them stands in brackets.
 	Name string `json:"name"`
 	Call string `json:"call"`
 	// Result is what it returned: -1 with an Errno.

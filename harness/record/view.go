@@ -207,10 +207,14 @@ func (s *Segment) Name() string {
 
 // text is the call with its arguments, where they are known.
 func (c *Call) text() string {
-	if c.Call != "" {
-		return c.Call
+	text := c.Call
+	if text == "" {
+		text = c.Name + "()"
 	}
-	return c.Name + "()"
+	if c.Peer != "" {
+		text = c.Peer + ": " + text
+	}
+	return text
 }
 
 // HostRun is the part of a run that belongs to one host. Its lists are copies

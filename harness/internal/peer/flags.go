@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,23 @@ var eventNames = []bitName{
 
 // String is IN|OUT|ERR|HUP|RDHUP, in this order.
 func (e Events) String() string { return bits(int(e), eventNames) }
+
+// ParseEvents reads what String writes: names without POLL, joined by |. An
+// empty text is no event.
+func ParseEvents(text string) (Events, error) {
+	var events Events
+	if text == "" {
+		return events, nil
+	}
+	for word := range strings.SplitSeq(text, "|") {
+		i := slices.IndexFunc(eventNames, func(n bitName) bool { return n.name == word })
+		if i < 0 {
+			return 0, fmt.Errorf("parse events %q: unknown event %q", text, word)
+		}
+		events |= Events(eventNames[i].bit)
+	}
+	return events, nil
+}
 
 // PollFD is a descriptor to be polled, and in a result the events that it has.
 type PollFD struct {

@@ -9,8 +9,8 @@ import (
 // quoteLimit is how many bytes of written data a call's text shows.
 const quoteLimit = 16
 
-// name is the system call's.
-func (c Call) name() string {
+// Name is the system call's.
+func (c Call) Name() string {
 	switch c.Op {
 	case OpRead:
 		if c.Flags != 0 {
@@ -28,9 +28,9 @@ func (c Call) name() string {
 	return string(c.Op)
 }
 
-// text is the call with its arguments as strace would print it, bulk calls aside,
+// Text is the call with its arguments as strace would print it, bulk calls aside,
 // which no single system call is.
-func (c Call) text() string { return c.name() + "(" + strings.Join(c.arguments(), ", ") + ")" }
+func (c Call) Text() string { return c.Name() + "(" + strings.Join(c.arguments(), ", ") + ")" }
 
 func (c Call) arguments() []string {
 	fd := strconv.Itoa(int(c.FD))

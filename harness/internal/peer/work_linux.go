@@ -19,7 +19,7 @@ type work struct {
 }
 
 func prepare(c Call) *work {
-	w := &work{call: c, result: Result{Name: c.name(), Text: c.text()}}
+	w := &work{call: c, result: Result{Name: c.Name(), Text: c.Text()}}
 	switch c.Op {
 	case OpRead:
 		w.buffer = make([]byte, c.N)

@@ -268,6 +268,7 @@ func Full() *record.Run {
 		{Rule: "hold client.FIN until forged.RST(client)", Hits: 1, Optional: true},
 		{Rule: "drop client.RST always"},
 	}
+	r.Calls[0].Peer = "worker"
 	r.Calls[0].Data = []byte("data")
 	r.States[0].Orphan = true
 	r.Counters = []record.Counter{{Host: "client", Name: "TcpExt.TCPChallengeACK", Delta: 1}}
