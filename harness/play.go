@@ -93,9 +93,17 @@ func play(ctx context.Context, sc *Scenario, v variant, o Options) (*record.Run,
 		defer pool.Close()
 		o.Pool = pool
 	}
+	if o.turns == nil {
+		o.turns = map[turn]int64{}
+	}
 	var earlier []string
 	for i := range attempts {
 		r, late, err := once(ctx, sc, v, o, i > 0, earlier)
+		if errors.Is(err, errUnmeasured) {
+			if err = measure(ctx, sc, v, o); err == nil {
+				r, late, err = once(ctx, sc, v, o, i > 0, earlier)
+			}
+		}
 		if err != nil || !late {
 			return r, err
 		}
@@ -131,9 +139,21 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 			err = fmt.Errorf("play %s: %w", sc.Name, e)
 		}
 	}()
+	if why := lacking(ctx, sc.Needs, l.stage.Client.env); why != "" {
+		r = l.record()
+		r.Scenario, r.Summary, r.Play = sc.Name, sc.Summary, v.name
+		r.Verdict, r.Why, r.Repro = record.Skip, why, repro(sc, o)
+		return r, false, nil
+	}
 	r = l.run(sc, v)
+	if l.stage.measuring {
+		return nil, false, l.measured(o.turns)
+	}
 	r.Attempts = earlier
 	r.Repro = repro(sc, o)
+	if l.stage.unmeasured {
+		return nil, false, errUnmeasured
+	}
 	late = l.late(r)
 	rebase(r)
 	if v.edit != nil {
@@ -200,6 +220,9 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range spec.Hosts {
+		spec.Hosts[i].Offloads = o.Wire == Super
+	}
 	done, err := take(ctx, o.Pool.build)
 	if err != nil {
 		return nil, err
@@ -216,9 +239,9 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	}
 	s := &Stage{IP: o.IP, ctx: ctx, bound: timescale(bound), stock: o.Stock, pinned: map[string]bool{}}
 	l.stage = s
+	s.turns, s.measuring = o.turns, o.measuring
 	config := inject.WireConfig{Step: true, Log: true}
 	names := map[string]*Host{}
-	claimed := map[netip.Addr]bool{}
 	for _, e := range env.Hosts() {
 		h := &Host{stage: s, name: e.Name, env: e, begun: map[string]int{}}
 		if h.diag, err = probe.NewDiag(e.Diag); err != nil {
@@ -229,8 +252,8 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 		l.hosts = append(l.hosts, h)
 		names[e.Name] = h
 		config.Ports = append(config.Ports, inject.WirePort{
-			Port:   inject.Port{Host: e.Name, Addrs: unclaimed(claimed, e.IPv4, e.IPv6), MAC: e.MAC},
-			Socket: e.Port,
+			Port:   inject.Port{Host: e.Name, Addrs: []netip.Addr{e.IPv4, e.IPv6}, MAC: e.MAC},
+			Socket: e.Port, Super: o.Wire == Super,
 		})
 	}
 	s.hosts, s.Client, s.Server = names, names[netenv.ClientName], names[netenv.ServerName]
@@ -254,19 +277,6 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	}
 	s.Wire = &Wire{stage: s, wire: l.wire}
 	return l, nil
-}
-
-// unclaimed are those of the addresses that no host before bears: of several
-// hosts with one address, names mean the first.
-func unclaimed(claimed map[netip.Addr]bool, addrs ...netip.Addr) []netip.Addr {
-	var free []netip.Addr
-	for _, a := range addrs {
-		if !claimed[a] {
-			claimed[a] = true
-			free = append(free, a)
-		}
-	}
-	return free
 }
 
 // configure sets what the user asked for, before the play sets anything.

@@ -26,6 +26,13 @@ type Scenario struct {
 	Play func(s *Stage)
 	// Claims are judged in their order on the finished record.
 	Claims []Claim
+	// Slow: it waits for a constant of the kernel of more than 15 s, and is played
+	// only where that is asked for. A quick twin claims what the timer says.
+	Slow bool
+	// Needs are what a kernel must have; where it lacks one the run is SKIP.
+	Needs []Need
+	// Answers are what the scenario says of numbered statements.
+	Answers []Answer
 }
 
 // Claim is one sentence that must be true of every run, and its judge.
@@ -60,6 +67,19 @@ type Sysctl struct {
 	Value string
 }
 
+// WireMode says what the hosts hand to the wire.
+type WireMode string
+
+// The modes.
+const (
+	// Exact: each frame is one segment, as its kernel cut it.
+	Exact WireMode = "exact"
+	// Super: the hosts keep their offloads and send superframes, which the
+	// wire passes unread where nothing asks for single segments, and cuts
+	// where a rule or a record does.
+	Super WireMode = "super"
+)
+
 // Options say how a scenario is played. The zero value works.
 type Options struct {
 	// IP is the address family, 4 or 6; 0 means 4.
@@ -80,4 +100,11 @@ type Options struct {
 	Repro string
 	// Pool is where the lab is built; nil makes a pool for this play.
 	Pool *Pool
+	// Wire is Exact or Super; empty is Exact, for a play is recorded.
+	Wire WireMode
+
+	// turns are the lengths of turns in a fault-free play, which measuring
+	// says that this one is.
+	turns     map[turn]int64
+	measuring bool
 }

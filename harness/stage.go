@@ -34,6 +34,11 @@ type Stage struct {
 	// monotonic is CLOCK_MONOTONIC at the run's T = 0.
 	monotonic time.Duration
 
+	// turns and measuring are those of Options; unmeasured tells that the play
+	// asked for a length that is not known.
+	turns                 map[turn]int64
+	measuring, unmeasured bool
+
 	stock    bool
 	pinned   map[string]bool // sysctls that the user set: HOST:KEY
 	deadline []deadline
@@ -88,6 +93,9 @@ const thisPackage = "github.com/lastack/lastack/harness"
 func (s *Stage) Await(c inject.Condition) {
 	if c.Kind == "" {
 		s.stop(record.Error, "await a condition that was never made")
+	}
+	if s.measuring && c.Kind == inject.Fired {
+		return // no rule stands in a fault-free play
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.bound)
 	defer cancel()

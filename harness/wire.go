@@ -50,7 +50,17 @@ func (w *Wire) segment(kind inject.ConditionKind, match string) inject.Condition
 	if err != nil {
 		w.stage.stop(record.Error, "%v", err)
 	}
-	return inject.Condition{Kind: kind, Match: m}
+	c := inject.Condition{Kind: kind, Match: m}
+	resolved, err := c.Resolve(w.stage.turnLen)
+	switch {
+	case err == nil:
+		return resolved
+	case w.stage.measuring:
+		return w.After(0) // what is measured here is not known yet
+	}
+	w.stage.unmeasured = true
+	w.stage.stop(record.Error, "%v", err)
+	return c
 }
 
 // Inject makes a segment, or an ICMP error, on a connection at once; f.To is
@@ -159,7 +169,18 @@ func (r *Rule) Forget(answer bool) *Rule {
 
 func (r *Rule) arm(a inject.Action) *Rule {
 	r.rule.Action = a
+	s := r.wire.stage
 	var err error
+	if r.rule, err = r.rule.Resolve(s.turnLen); err != nil {
+		if !s.measuring {
+			s.unmeasured = true
+			s.stop(record.Error, "%v", err)
+		}
+	}
+	if s.measuring {
+		r.armed = &inject.Armed{Rule: r.rule}
+		return r
+	}
 	r.wire.wire.Do(func(e *inject.Engine, _ time.Duration) { r.armed, err = e.Arm(r.rule) })
 	if err != nil {
 		r.wire.stage.stop(record.Error, "%v", err)
@@ -169,6 +190,9 @@ func (r *Rule) arm(a inject.Action) *Rule {
 
 // Disarm ends the rule: it fires no more, and what it holds goes on.
 func (r *Rule) Disarm() {
+	if r.wire.stage.measuring {
+		return
+	}
 	r.wire.wire.Do(func(e *inject.Engine, now time.Duration) { e.Disarm(r.armed, now) })
 }
 

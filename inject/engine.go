@@ -166,7 +166,9 @@ func NewEngine(ports []Port, keepLog bool) *Engine {
 	}
 	for _, p := range ports {
 		for _, a := range p.Addrs {
-			e.byAddr[a] = p.Host
+			if e.byAddr[a] == "" { // of several hosts with one address, names of ends mean the first
+				e.byAddr[a] = p.Host
+			}
 		}
 	}
 	e.flow = flow.NewTracker(func(a netip.Addr) string { return e.byAddr[a] })
@@ -215,6 +217,9 @@ func (e *Engine) Arm(r Rule) (*Armed, error) {
 		if p.FromEnd() {
 			return nil, fmt.Errorf("arm %s: a byte counted from the turn's end must be resolved by a fault-free play first", r)
 		}
+	}
+	if r.Action.Verb == Cut && r.Action.Keep < 0 {
+		return nil, fmt.Errorf("arm %s: all but the last byte must be resolved by a fault-free play first", r)
 	}
 	a := &Armed{Rule: r}
 	e.rules = append(e.rules, a)
@@ -308,15 +313,15 @@ func (e *Engine) Arrive(now time.Duration, port int, frame []byte) *Passage {
 		return p
 	}
 	host := e.ports[port].Host
-	forged := e.byAddr[p.Segment.Src.Addr()] != host
+	source := p.Segment.Src.Addr()
 	if p.Segment.ICMP != nil {
-		forged = e.byAddr[p.Segment.ICMP.From] != host
+		source = p.Segment.ICMP.From
 	}
-	if forged {
-		e.flow.Forge(&p.Segment, host, &p.Sighting)
-	} else {
+	if slices.Contains(e.ports[port].Addrs, source) {
 		e.flow.Arrive(&p.Segment, &p.Sighting)
-		p.SentBy = host
+		p.From, p.SentBy = host, host // by the port: two hosts may have one address
+	} else {
+		e.flow.Forge(&p.Segment, host, &p.Sighting)
 	}
 	grave := e.graves[p.Conn]
 	buried := grave != nil && grave.catches(p)

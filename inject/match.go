@@ -3,6 +3,7 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -224,6 +225,29 @@ func (m *Match) Patterns() []*flow.Pattern {
 		patterns = append(patterns, p)
 	}
 	return patterns
+}
+
+// resolve replaces bytes counted from the end of turns.
+func (m Match) resolve(turnLen func(who string, turn int) (int64, bool)) (Match, error) {
+	if m.pattern != nil && m.pattern.FromEnd() {
+		p, err := m.pattern.Resolve(turnLen)
+		if err != nil {
+			return m, err
+		}
+		m.pattern = &p
+	}
+	for name, p := range m.names {
+		if !p.FromEnd() {
+			continue
+		}
+		resolved, err := p.Resolve(turnLen)
+		if err != nil {
+			return m, err
+		}
+		m.names = maps.Clone(m.names)
+		m.names[name] = &resolved
+	}
+	return m, nil
 }
 
 // Check refuses a match that names a host which the lab does not have.

@@ -68,6 +68,32 @@ func ParseRule(text string) (Rule, error) {
 	return r, nil
 }
 
+// Resolve replaces bytes that are counted from the end of a turn, in the match,
+// in the condition and in Cut's Keep, by bytes from its beginning. turnLen says
+// how long a turn was in a fault-free play; turn 0 is the whole stream.
+func (r Rule) Resolve(turnLen func(who string, turn int) (int64, bool)) (Rule, error) {
+	if r.Action.Verb == Cut && r.Action.Keep < 0 && r.Match.pattern != nil {
+		n, ok := turnLen(r.Match.pattern.Who, r.Match.pattern.Turn)
+		if !ok || n+r.Action.Keep < 0 {
+			return r, fmt.Errorf("resolve %s: the fault-free play had %d bytes there", r, n)
+		}
+		r.Action.Keep += n
+	}
+	var err error
+	if r.Match, err = r.Match.resolve(turnLen); err != nil {
+		return r, err
+	}
+	r.Action.Until, err = r.Action.Until.Resolve(turnLen)
+	return r, err
+}
+
+// Resolve is Rule.Resolve for a condition by itself.
+func (c Condition) Resolve(turnLen func(who string, turn int) (int64, bool)) (Condition, error) {
+	var err error
+	c.Match, err = c.Match.resolve(turnLen)
+	return c, err
+}
+
 // consistent refuses a match that an action cannot work with.
 func (r *Rule) consistent() error {
 	if r.Action.Verb != Cut {
