@@ -53,22 +53,7 @@ func (b *bench) leave() []out {
 
 func (b *bench) arrive(from int, flags tcp.Flags, seq, ack, n int) []out {
 	b.t.Helper()
-	src, dst, mac := clientEnd, serverEnd, serverMAC
-	if from == 1 {
-		src, dst, mac = dst, src, clientMAC
-	}
-	h := tcp.Header{
-		Src: src, Dst: dst, Seq: b.isn[from].Add(seq), Flags: flags, Window: 1000,
-		SrcMAC: testPorts()[from].MAC, DstMAC: mac, Payload: make([]byte, n),
-	}
-	if flags.Has(tcp.ACK) {
-		h.Ack = b.isn[1-from].Add(ack)
-	}
-	frame, err := h.Frame()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.engine.Arrive(b.now, from, frame)
+	b.enter(from, flags, seq, ack, n)
 	return b.leave()
 }
 

@@ -53,6 +53,13 @@ func newBench(t *testing.T, rules ...string) *bench {
 // of what left the wire by it.
 func (b *bench) send(from int, flags tcp.Flags, seq, ack, n int) []string {
 	b.t.Helper()
+	b.enter(from, flags, seq, ack, n)
+	return b.left()
+}
+
+// enter lets a segment arrive.
+func (b *bench) enter(from int, flags tcp.Flags, seq, ack, n int) {
+	b.t.Helper()
 	src, dst, mac := clientEnd, serverEnd, serverMAC
 	if from == 1 {
 		src, dst, mac = dst, src, clientMAC
@@ -69,7 +76,6 @@ func (b *bench) send(from int, flags tcp.Flags, seq, ack, n int) []string {
 		b.t.Fatal(err)
 	}
 	b.engine.Arrive(b.now, from, frame)
-	return b.left()
 }
 
 func (b *bench) left() []string {
