@@ -77,12 +77,12 @@ func (h *Host) Kill() {
 // Stop suspends all peers and programs of the host by SIGSTOP: only its kernel
 // speaks until Continue.
 func (h *Host) Stop() {
-	h.act(nil, "stop", "kill(SIGSTOP)", func(context.Context) error { return h.signal(syscall.SIGSTOP) })
+	h.act(nil, "stop", "kill(SIGSTOP)", func(context.Context) error { return h.signal(signalStop) })
 }
 
 // Continue lets them go on.
 func (h *Host) Continue() {
-	h.act(nil, "continue", "kill(SIGCONT)", func(context.Context) error { return h.signal(syscall.SIGCONT) })
+	h.act(nil, "continue", "kill(SIGCONT)", func(context.Context) error { return h.signal(signalContinue) })
 }
 
 func (h *Host) signal(number syscall.Signal) error {

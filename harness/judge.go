@@ -25,10 +25,10 @@ func Judge(sc *Scenario, r *record.Run) {
 	}
 	for _, c := range r.Claims {
 		switch {
-		case c.Verdict == record.Error:
-			r.Verdict, r.Why = record.Error, "claim could not be judged: "+c.Sentence
-		case c.Verdict == record.Fail && r.Verdict == record.Pass:
+		case c.Verdict == record.Fail && r.Verdict != record.Fail: // the worst that can be found
 			r.Verdict, r.Why = record.Fail, "claim does not hold: "+c.Sentence
+		case c.Verdict == record.Error && r.Verdict == record.Pass:
+			r.Verdict, r.Why = record.Error, "claim could not be judged: "+c.Sentence
 		}
 	}
 }

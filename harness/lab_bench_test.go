@@ -69,10 +69,10 @@ func BenchmarkLabClose(b *testing.B) {
 
 // BenchmarkLabMemory: what the kernel holds for a lab of two hosts and a wire
 // without programs. It is the growth of what /proc/meminfo counts as the
-// kernel's own while two hundred labs are built: slabs, per-CPU memory, vmalloc,
-// page tables, and the stacks of the threads that serve the labs. Buffers that
-// AF_PACKET would hold for frames on their way are not in it, because there are
-// none. What else the machine does meanwhile is: take several runs.
+// kernel's own while two hundred labs are built: slabs, per-CPU memory, vmalloc
+// with the stacks of the threads that serve the labs, and page tables. Frames on
+// their way are not in it, because there are none. What else the machine does
+// meanwhile is: take several runs.
 func BenchmarkLabMemory(b *testing.B) {
 	const many = 200
 	k := benchKeeper(b)
@@ -106,8 +106,8 @@ func BenchmarkLabMemory(b *testing.B) {
 	b.ReportMetric(median(stacks), "stack-KiB/lab")
 }
 
-// kernelKeys are disjoint: per-CPU memory is not counted as VmallocUsed, and the
-// threads' stacks, which lie in vmalloc's space, are taken out of it.
+// kernelKeys are disjoint: per-CPU memory is not counted as VmallocUsed, but the
+// threads' stacks are, where the kernel has CONFIG_VMAP_STACK.
 var kernelKeys = []string{"Slab", "Percpu", "VmallocUsed", "PageTables"}
 
 // kernelMemory reads /proc/meminfo, in KiB.

@@ -49,3 +49,9 @@ func room() int {
 	}
 	return int(max(labs, 1))
 }
+
+// The signals that stop a process and let it go on.
+const (
+	signalStop     = unix.SIGSTOP
+	signalContinue = unix.SIGCONT
+)

@@ -148,20 +148,20 @@ func (p *Peer) kill() error {
 // speaks. Calls that are under way wait.
 func (p *Peer) Stop() {
 	p.host.act(p, "stop", "kill(SIGSTOP)", func(context.Context) error {
-		return p.suspend(syscall.SIGSTOP)
+		return p.suspend(signalStop)
 	})
 }
 
 // Continue lets a stopped peer go on.
 func (p *Peer) Continue() {
 	p.host.act(p, "continue", "kill(SIGCONT)", func(context.Context) error {
-		return p.suspend(syscall.SIGCONT)
+		return p.suspend(signalContinue)
 	})
 }
 
 // suspend stops the peer or lets it go on.
 func (p *Peer) suspend(number syscall.Signal) error {
-	p.stopped = number == syscall.SIGSTOP
+	p.stopped = number == signalStop
 	return p.signal(number)
 }
 

@@ -67,10 +67,10 @@ func benchWire(b *testing.B, l *netenv.Lab) *inject.Wire {
 
 // path is a connection between two peers, and what lies between them.
 type path struct {
-	b                 *testing.B
-	ctx               context.Context
-	client, server    *peer.Conn
-	clientFD, server1 peer.FD
+	b                  *testing.B
+	ctx                context.Context
+	client, server     *peer.Conn
+	clientFD, serverFD peer.FD
 }
 
 // hostPeer starts a peer on a host.
@@ -227,7 +227,7 @@ func connect(b *testing.B, client, server *peer.Conn, addr netip.AddrPort, betwe
 	if err != nil || accepted.Failed() {
 		b.Fatal(accepted, err)
 	}
-	p.server1 = accepted.FD()
+	p.serverFD = accepted.FD()
 	return p
 }
 
@@ -250,7 +250,7 @@ func (p *path) roundTrips() []time.Duration {
 	p.b.Helper()
 	var here, there []peer.Call
 	for range pings {
-		there = append(there, peer.Read(p.server1, 1), peer.Write(p.server1, []byte("x")))
+		there = append(there, peer.Read(p.serverFD, 1), peer.Write(p.serverFD, []byte("x")))
 		here = append(here, peer.Write(p.clientFD, []byte("x")), peer.Read(p.clientFD, 1))
 	}
 	answering := p.server.StartSequence(peer.Seq(there...))
@@ -275,7 +275,7 @@ func (p *path) roundTrips() []time.Duration {
 // bulk sends n bytes and tells how long they took to the last read.
 func (p *path) bulk(n int64) time.Duration {
 	p.b.Helper()
-	write, read := peer.BulkWrite(p.clientFD, n), peer.BulkRead(p.server1, n)
+	write, read := peer.BulkWrite(p.clientFD, n), peer.BulkRead(p.serverFD, n)
 	write.NoSum, read.NoSum = true, true
 	reading := p.server.Start(read)
 	<-reading.Begun()

@@ -436,14 +436,18 @@ func (e *Engine) send(p *Passage, due time.Duration) {
 	if len(frame) < 6 {
 		return
 	}
-	group := frame[0]&1 != 0
+	group, taken := frame[0]&1 != 0, false
 	for i := range e.ports {
 		if i == p.Port || e.off[i] {
 			continue
 		}
 		if group || slices.Equal(e.ports[i].MAC, frame[:6]) {
 			e.queue = append(e.queue, queued{Emission: Emission{Frame: frame, Port: i, Due: due, Passage: p}})
+			taken = true
 		}
+	}
+	if !taken && p.Fate == FateDelivered && !p.delivered {
+		p.Fate = FateDropped // nobody is there: the host is off, or was never
 	}
 }
 

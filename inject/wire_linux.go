@@ -224,13 +224,16 @@ func (w *Wire) Silence(host string) {
 	for i, p := range w.config.Ports {
 		if p.Host == host {
 			w.engine.Silence(i)
-			unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, w.ports[i].fd, nil)
-			w.ports[i].ready, w.ports[i].full = false, false
+			raw := w.ports[i]
+			unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, raw.fd, nil)
+			// The caller may close the socket now, and its number be another's.
+			raw.count()
+			raw.fd, raw.ready, raw.full = -1, false, false
 		}
 	}
 }
 
-// Attach gives a silenced port a new socket, as after a host has booted: from
+// Attach gives a port that Silence has ended a new socket, as after a host has booted: from
 // now on frames pass there again. The old socket is the caller's to close,
 // before or after.
 func (w *Wire) Attach(host string, socket *os.File) error {
@@ -241,7 +244,6 @@ func (w *Wire) Attach(host string, socket *os.File) error {
 			continue
 		}
 		old := w.ports[i]
-		old.count()
 		raw := newPort(int(socket.Fd()), p.Super)
 		if err := unix.SetNonblock(raw.fd, true); err != nil { // Fd made it blocking
 			return fmt.Errorf("attach port of %s: %w", host, err)
@@ -601,6 +603,9 @@ func (w *Wire) note(now time.Duration, conn int, host string, o Observation, pas
 
 // count reads and clears the kernel's count of frames lost at a port.
 func (p *port) count() {
+	if p.fd < 0 {
+		return
+	}
 	if st, err := unix.GetsockoptTpacketStats(p.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		p.lost += int(st.Drops)
 	}

@@ -171,6 +171,8 @@ func (r *rtnl) addRoute(index int, prefix netip.Prefix, rtoMin time.Duration) er
 		Scope:     netlink.SCOPE_LINK,
 		Protocol:  unix.RTPROT_KERNEL,
 		RtoMin:    int(rtoMin.Milliseconds()),
+		// tcp_rto_min asks dst_metric_locked first: unlocked it counts for nothing.
+		RtoMinLock: rtoMin > 0,
 	}
 	if network.Addr().Is4() {
 		route.Src = prefix.Addr().AsSlice()
