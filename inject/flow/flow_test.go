@@ -71,7 +71,7 @@ func (w *wire) line(line string) []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	seg := tcp.Segment{Flags: flags, Window: 1000, Src: clientAddr, Dst: serverAddr}
+	seg := tcp.Segment{Flags: flags, Window: 1000, Src: clientAddr, Dst: serverAddr, Options: tcp.Options{WindowScale: -1}}
 	if sender == '<' {
 		seg.Src, seg.Dst = serverAddr, clientAddr
 	}
@@ -92,6 +92,8 @@ func (w *wire) line(line string) []string {
 			seg.Window = uint16(n)
 		case "isn":
 			w.isn[sender] = tcp.Seq(n)
+		case "scale":
+			seg.Options.WindowScale = int8(n)
 		case "lost":
 			lost = true
 		}
@@ -204,6 +206,16 @@ func TestNames(t *testing.T) {
 			< . 1 ack 1 win 500
 		`, [][]string{
 			{"client.KEEPALIVE"}, {"server.DUP-ACK"}, {"server.ACK"}, {"client.PROBE"}, {"server.ACK#2"},
+		}},
+		"the window of a SYN is not scaled": {`
+			> S 0 isn 90000 win 65160 scale 7
+			< S. 0 ack 1 win 65160 scale 7
+			> . 1 ack 1 win 510
+			> P. 2:3 ack 1 win 510
+			< . 1 ack 1 win 509
+		`, [][]string{
+			{"2:client.SYN"}, {"2:server.SYN-ACK", "2:server.ACK(client.SYN)"}, {"2:client.ACK(server.SYN-ACK)"},
+			{"2:client.DATA@1[1:2]"}, {"2:server.DUP-ACK"},
 		}},
 		"a forged RST is challenged once": {`
 			! R 5

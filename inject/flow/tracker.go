@@ -557,6 +557,16 @@ func (c *Conn) acks(seg *tcp.Segment, from int, ack int64, pure bool, out *Sight
 	}
 }
 
+// reopened tells whether a segment offers another window than the one before.
+// That of a SYN is never scaled (RFC 7323 §2.2), so what follows it may differ
+// by what scaling rounds away.
+func (c *Conn) reopened(e *End, before *book, seg *tcp.Segment) bool {
+	if !before.synLast || before.scale < 0 || c.Other(e).sent.scale < 0 {
+		return before.window != seg.Window
+	}
+	return abs(int(seg.Window)<<before.scale-int(before.window)) >= 1<<before.scale
+}
+
 // nothingNew names a pure ACK that acknowledges nothing new.
 func (c *Conn) nothingNew(seg *tcp.Segment, e *End, first, ack int64, before *book, out *Sighting) {
 	kind := ACK
@@ -565,7 +575,7 @@ func (c *Conn) nothingNew(seg *tcp.Segment, e *End, first, ack int64, before *bo
 		// It moves the number over what the wire never saw: an ACK, no more.
 	case e.challenge:
 		kind = CHALLENGEACK
-	case before.hasWindow && before.window != seg.Window:
+	case seg.Options.SACKs == 0 && before.hasWindow && c.reopened(e, before, seg):
 		// A window update is neither a duplicate nor a challenge.
 	default:
 		kind = DUPACK

@@ -31,7 +31,7 @@ func (h *Header) Frame() ([]byte, error) {
 		ttl = 64
 	}
 	frame, err := codec.Frame(codec.Segment{
-		SrcMAC: h.SrcMAC, DstMAC: h.DstMAC,
+		SrcMAC: orZero(h.SrcMAC), DstMAC: orZero(h.DstMAC),
 		Src: h.Src, Dst: h.Dst, Seq: uint32(h.Seq), Ack: uint32(h.Ack), Flags: uint16(h.Flags), Window: h.Window,
 		Options: h.Options, Payload: h.Payload, TTL: ttl,
 	})
@@ -39,6 +39,14 @@ func (h *Header) Frame() ([]byte, error) {
 		return nil, fmt.Errorf("craft segment: %w", err)
 	}
 	return frame, nil
+}
+
+// orZero is an Ethernet address for a frame of which only the packet counts.
+func orZero(mac net.HardwareAddr) net.HardwareAddr {
+	if mac == nil {
+		return make(net.HardwareAddr, 6)
+	}
+	return mac
 }
 
 // Packet crafts the IP packet without Ethernet's header and padding, as raw

@@ -194,6 +194,24 @@ func TestICMPQuotes(t *testing.T) {
 	}
 }
 
+func TestPacket(t *testing.T) {
+	for name, h := range headers() {
+		frame, err := h.Frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.SrcMAC, h.DstMAC = nil, nil // a raw socket needs none
+		packet, err := h.Packet()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !bytes.HasPrefix(frame[14:], packet) {
+			t.Errorf("%s: the packet is not what the frame carries", name)
+		}
+	}
+}
+
 func TestSeq(t *testing.T) {
 	if !Seq(0xfffffff0).Before(5) || Seq(5).Before(0xfffffff0) {
 		t.Error("Before does not wrap")
