@@ -119,10 +119,7 @@ func (h *Host) PowerOff() {
 		h.countPast()
 		s.Wire.wire.Do(func(*inject.Engine, time.Duration) { h.off = true })
 		h.diag.Close()
-		// The wire counts what it lost at this descriptor until the end, so it stays
-		// open, lest the number be another's by then.
-		h.retired = append(h.retired, h.env.Port)
-		h.env.Port = nil
+		h.socket.Close()
 		for _, p := range h.peers {
 			p.ended = "lost with the power"
 		}
@@ -158,7 +155,10 @@ func (h *Host) Boot() {
 		// The wire asks with its lock held.
 		h.stage.Wire.wire.Do(func(*inject.Engine, time.Duration) { h.diag, h.counters, h.off = diag, counters, false })
 		h.unplugged = false
-		return h.stage.Wire.wire.Attach(h.name, h.env.Port)
+		if h.socket, err = inject.TakeSocket(h.env.Port); err != nil {
+			return err
+		}
+		return h.stage.Wire.wire.Attach(h.name, h.socket)
 	})
 }
 
@@ -192,7 +192,7 @@ func (h *Host) Plug() {
 			return err
 		}
 		h.unplugged = false
-		return h.stage.Wire.wire.Attach(h.name, h.env.Port)
+		return h.stage.Wire.wire.Attach(h.name, h.socket)
 	})
 }
 

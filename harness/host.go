@@ -16,6 +16,7 @@ type Host struct {
 	stage    *Stage
 	name     string
 	env      *netenv.Host
+	socket   *os.File // the wire's, on the host's cable
 	diag     *probe.Diag
 	counters *probe.Counters
 	before   map[string]int64 // at the start, or at the last boot

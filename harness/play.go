@@ -250,10 +250,14 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 		}
 		h.counters = probe.NewCounters(e.SNMP, e.Netstat)
 		l.hosts = append(l.hosts, h)
+		if h.socket, err = inject.TakeSocket(e.Port); err != nil {
+			l.close()
+			return nil, fmt.Errorf("build lab: %s: %w", e.Name, err)
+		}
 		names[e.Name] = h
 		config.Ports = append(config.Ports, inject.WirePort{
 			Port:   inject.Port{Host: e.Name, Addrs: []netip.Addr{e.IPv4, e.IPv6}, MAC: e.MAC},
-			Socket: e.Port, Super: o.Wire == Super,
+			Socket: h.socket, Super: o.Wire == Super,
 		})
 	}
 	s.hosts, s.Client, s.Server = names, names[netenv.ClientName], names[netenv.ServerName]
@@ -305,6 +309,11 @@ func (l *lab) close() error {
 	var first error
 	if l.wire != nil {
 		first = l.wire.Close()
+	}
+	for _, h := range l.hosts {
+		if h.socket != nil {
+			h.socket.Close()
+		}
 	}
 	if err := l.env.Close(); err != nil && first == nil {
 		first = err

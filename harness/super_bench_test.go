@@ -22,9 +22,14 @@ func superPath(b *testing.B) *path {
 	b.Cleanup(func() { l.Close() })
 	var config inject.WireConfig
 	for _, h := range l.Hosts() {
+		socket, err := inject.TakeSocket(h.Port)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { socket.Close() })
 		config.Ports = append(config.Ports, inject.WirePort{
 			Port:   inject.Port{Host: h.Name, Addrs: []netip.Addr{h.IPv4, h.IPv6}, MAC: h.MAC},
-			Socket: h.Port, Super: true,
+			Socket: socket, Super: true,
 		})
 	}
 	w, err := inject.NewWire(config)

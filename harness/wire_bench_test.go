@@ -53,9 +53,14 @@ func benchWire(b *testing.B, l *netenv.Lab) *inject.Wire {
 	b.Helper()
 	var config inject.WireConfig
 	for _, h := range l.Hosts() {
+		socket, err := inject.TakeSocket(h.Port)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { socket.Close() })
 		config.Ports = append(config.Ports, inject.WirePort{
 			Port:   inject.Port{Host: h.Name, Addrs: []netip.Addr{h.IPv4, h.IPv6}, MAC: h.MAC},
-			Socket: h.Port,
+			Socket: socket,
 		})
 	}
 	w, err := inject.NewWire(config)

@@ -16,6 +16,9 @@ func NewWire(WireConfig) (*Wire, error) { return nil, ErrNotSupported }
 // Do does nothing.
 func (w *Wire) Do(func(e *Engine, now time.Duration)) {}
 
+// TakeSocket returns ErrNotSupported.
+func TakeSocket(*os.File) (*os.File, error) { return nil, ErrNotSupported }
+
 // States is empty.
 func (w *Wire) States() []StateNote { return nil }
 

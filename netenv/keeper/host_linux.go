@@ -22,10 +22,10 @@ const (
 	plainMTU = 1500
 )
 
-// quiet is set in each host before it has a link: no link-local addresses, hence
-// no router solicitations, and no answer to router advertisements.
+// quiet is set in each host before it has a link: no router solicitations, and no
+// answer to router advertisements. That it has no link-local address is said to
+// the link itself, by noLinkLocal.
 var quiet = []Sysctl{
-	{Key: "net.ipv6.conf.default.addr_gen_mode", Value: "1"},
 	{Key: "net.ipv6.conf.default.accept_ra", Value: "0"},
 	{Key: "net.ipv6.conf.default.router_solicitations", Value: "0"},
 }
@@ -172,6 +172,9 @@ func (h *host) enter(events *int) (err error) {
 		return err
 	}
 	h.link = iface
+	if err := h.rtnl.noLinkLocal(iface); err != nil {
+		return err
+	}
 	if !h.plan.Offloads {
 		if err := disableOffloads(); err != nil {
 			return err

@@ -126,7 +126,27 @@ func (n *nursery) signal(c *child, number syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("signal process %d: %w", c.pid, err)
 	}
+	if number == syscall.SIGSTOP {
+		return awaitStopped(c.pid)
+	}
 	return nil
+}
+
+// awaitStopped waits until all threads of a child stand still: the signal is
+// only the order to stop, and a thread on another processor may go on for
+// microseconds. What the child started is not waited for. The lock that the
+// caller holds keeps the number from being given away.
+func awaitStopped(pid int) error {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WCONTINUED|unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			if err != nil {
+				return fmt.Errorf("stop process %d: %w", pid, err)
+			}
+			return nil
+		}
+	}
 }
 
 func (n *nursery) count() int {

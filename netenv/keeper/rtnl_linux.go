@@ -107,6 +107,25 @@ func (r *rtnl) setUp(index int, up bool) error {
 	return nil
 }
 
+// addrGenModeNone is IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
+const addrGenModeNone = 1
+
+// noLinkLocal keeps a link that is still down from ever making itself an IPv6
+// address. The sysctl addr_gen_mode would do the same, but tries for the kernel's
+// rtnetlink lock in a loop as long as another host is being made
+// (addrconf_sysctl_addr_gen_mode).
+func (r *rtnl) noLinkLocal(index int) error {
+	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	message.Index = int32(index)
+	families := nl.NewRtAttr(unix.IFLA_AF_SPEC|unix.NLA_F_NESTED, nil)
+	six := families.AddRtAttr(unix.AF_INET6|unix.NLA_F_NESTED, nil)
+	six.AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{addrGenModeNone})
+	if err := r.own.execute(unix.RTM_SETLINK, 0, message, families); err != nil {
+		return fmt.Errorf("keep link from addressing itself: %w", err)
+	}
+	return nil
+}
+
 // A cable is a veth pair: the wire's end, by index and group, in the namespace of
 // the rtnetlink socket, and eth0 in the namespace of the descriptor.
 type cable struct {

@@ -506,10 +506,11 @@ var peerCalls = []entry{
 		shows: "the kernel takes few bytes that it cannot send: then EAGAIN",
 		play: func(s *stage) {
 			client, _ := s.Established()
-			armed(s, "silence(to-server) client.DATA@1")
+			silence := armed(s, "silence(to-server) client.DATA@1")
 			client.SendBuffer(4608)
 			client.Nonblock(true)
 			client.WriteBulk(1 << 20)
+			s.Await(silence.Fired())
 			client.Unacked()
 		},
 		judge: func(g Gomega, r *record.Run) {

@@ -19,7 +19,7 @@ type source struct {
 	says  map[string]string // the first sentence
 }
 
-// read reads the packages: constants as inject.Drop, methods as Host.Kill, and
+// readSource reads the packages: constants as inject.Drop, methods as Host.Kill, and
 // the fields of structs as HostSpec.MTU.
 func readSource(t *testing.T) *source {
 	t.Helper()

@@ -150,7 +150,7 @@ func sentOnce(g Gomega, r *record.Run, host string) {
 	g.Expect(r).To(HaveDelta(host, "Tcp.RetransSegs", 0))
 }
 
-// armed is a rule that the table can do without: a part of the play.
+// armed arms a rule that is not the entry's word but a part of its play.
 func armed(s *stage, text string) *harness.Rule { return s.Wire.Rule(text) }
 
 // seen awaits that a segment of that name was delivered.
