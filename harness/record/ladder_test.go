@@ -11,6 +11,9 @@ import (
 
 	"github.com/lastack/lastack/harness/internal/recordtest"
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/inject/tcp"
+	"slices"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -51,5 +54,29 @@ func TestLadder(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The server's FIN had come in when the reading after the client's FIN was made:
+// what that saw is the state in which the FIN left, and is drawn beside it.
+func TestReadingBelongsToTheNextArrival(t *testing.T) {
+	run := recordtest.LastACKLost()
+	for i, s := range run.Segments {
+		if s.Name() != "server.FIN" {
+			continue
+		}
+		run.States = slices.DeleteFunc(run.States, func(x record.State) bool {
+			return x.Host == "server" && x.State == tcp.LastAck
+		})
+		run.States = append(run.States, record.State{
+			T: s.T + time.Millisecond/10, Conn: 1, Host: "server", State: tcp.LastAck, Segment: i - 1, After: true,
+		})
+		slices.SortStableFunc(run.States, func(a, b record.State) int { return int(a.T - b.T) })
+		break
+	}
+	for line := range strings.Lines(run.Ladder()) {
+		if strings.Contains(line, "server.FIN F.") && !strings.Contains(line, "LAST_ACK") {
+			t.Errorf("drawn beside the state before: %s", line)
+		}
 	}
 }
