@@ -14,6 +14,7 @@ unformatted=$(gofmt -l .)
 
 step "go mod tidy"
 go mod tidy -diff
+(cd suites/tool/testdata/usermodule && go mod tidy -diff)
 
 step "one version of ginkgo, library and command"
 library=$(go list -m -f '{{.Version}}' github.com/onsi/ginkgo/v2)

@@ -382,8 +382,10 @@ func (w *Wire) run() {
 		}
 		w.engine.Tick(w.config.Clock())
 		w.pump()
-		w.ask()
-		w.take()
+		// What has come in is told first: it often is what was asked for.
+		if !w.take() {
+			w.ask()
+		}
 		w.mu.Unlock()
 	}
 }
@@ -412,13 +414,14 @@ func (w *Wire) timeout() int {
 // burst bounds how many frames are passed before the ports are looked at again.
 const burst = 32
 
-// take passes the frames that have come in, earliest first.
-func (w *Wire) take() {
+// take passes the frames that have come in, earliest first. It says false where
+// there was none.
+func (w *Wire) take() bool {
 	n := burst
 	if w.config.Step {
 		n = 1
 	}
-	for range n {
+	for i := range n {
 		var first *port
 		index := 0
 		for i, p := range w.ports {
@@ -430,11 +433,12 @@ func (w *Wire) take() {
 			}
 		}
 		if first == nil {
-			return
+			return i > 0
 		}
 		first.full = false
 		w.arrive(index, first)
 	}
+	return true
 }
 
 // read fetches the next frame of a port with the time at which the kernel

@@ -41,7 +41,7 @@ func TestChoose(t *testing.T) {
 		{[]string{"close/*", "wait/*"}, nil, 3},
 		{[]string{"wait/*", "reset/half-opne"}, nil, 2},
 	} {
-		got, err := choose(sample, c.args)
+		got, _, err := choose(sample, c.args, false)
 		status := 0
 		if err != nil {
 			status = statusCannotWork
@@ -52,6 +52,98 @@ func TestChoose(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, names(got)); diff != "" || status != c.status {
 			t.Errorf("%q: %v, want status %d (-want +got):\n%s", c.args, err, c.status, diff)
+		}
+	}
+}
+
+// slowly is a catalogue in which some are slow.
+var slowly = []harness.Scenario{
+	{Name: "wait/sixty-seconds", Summary: "TIME_WAIT is waited out.", Slow: true},
+	{Name: "wait/timer", Summary: "TIME_WAIT is shown by its timer."},
+	{Name: "wait/slow-fin", Summary: "FIN_WAIT_2 is waited out.", Slow: true},
+}
+
+func TestSlow(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		slow bool
+		want []string
+		left int
+		err  string
+	}{
+		{args: []string{"wait/*"}, want: []string{"wait/timer"}, left: 2},
+		{args: []string{"wait/*", "*/s*", "wait/slow-fin"}, err: `"*/s*" matches slow scenarios only; add --slow to play them`},
+		{args: []string{"wait/*"}, slow: true, want: []string{"wait/sixty-seconds", "wait/timer", "wait/slow-fin"}},
+		{args: []string{"wait/slow-fin"}, want: []string{"wait/slow-fin"}},
+		{args: []string{"wait/slow-fin", "*"}, want: []string{"wait/slow-fin", "wait/timer"}, left: 1},
+		{args: []string{"wait/s*"}, err: `"wait/s*" matches slow scenarios only; add --slow to play them`},
+	} {
+		got, left, err := choose(slowly, c.args, c.slow)
+		text := ""
+		if err != nil {
+			text = err.Error()
+			var f *failure
+			if !errors.As(err, &f) || f.status != statusNothing {
+				t.Errorf("%q: %v ends with another status than %d", c.args, err, statusNothing)
+			}
+		}
+		if diff := cmp.Diff(c.want, names(got)); diff != "" || left != c.left || text != c.err {
+			t.Errorf("%q, slow %v: %d left out and %q, want %d and %q (-want +got):\n%s", c.args, c.slow, left, text, c.left, c.err, diff)
+		}
+	}
+	list, left := quick(slowly)
+	if diff := cmp.Diff([]string{"wait/timer"}, names(list)); diff != "" || left != 2 {
+		t.Errorf("the quick ones, and %d slow ones (-want +got):\n%s", left, diff)
+	}
+	const want = `wait
+  wait/sixty-seconds  TIME_WAIT is waited out. [slow]
+  wait/timer          TIME_WAIT is shown by its timer.
+  wait/slow-fin       FIN_WAIT_2 is waited out. [slow]
+`
+	if diff := cmp.Diff(want, listing(slowly)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAllIsQuick: --all leaves out the slow ones of the real catalogue, and
+// --slow none.
+func TestAllIsQuick(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		f := runFlags{all: true, slow: slow}
+		chosen, left, err := f.choose(nil)
+		if err != nil || len(chosen)+left != len(scenarios.All()) || slow && left != 0 {
+			t.Errorf("--slow %v: %d chosen, %d left out of %d, %v", slow, len(chosen), left, len(scenarios.All()), err)
+		}
+		for _, sc := range chosen {
+			if sc.Slow && !slow {
+				t.Errorf("--all plays %s, which is slow", sc.Name)
+			}
+		}
+	}
+}
+
+func TestSearchFindsHoweverItIsWritten(t *testing.T) {
+	sc := harness.Scenario{
+		Name: "reset/write-after-rst", Summary: "The first write() after the peer's\nclose() succeeds.",
+		Doc:     "The second is EPIPE with SIGPIPE. Later comes TIME_WAIT.",
+		Refs:    []string{"RFC 9293 §3.10.7.4", "tcp_timewait_state_process"},
+		Claims:  []harness.Claim{{Says: "the server is acknowledged out of FIN_WAIT_2"}},
+		Needs:   []harness.Need{{Sysctl: "net.ipv4.tcp_tw_reuse_delay"}, {Linux: "6.14"}},
+		Answers: []harness.Answer{{Statement: 25, Holds: harness.HoldsWhen, Says: "ECONNRESET only where it reads"}},
+	}
+	for _, word := range []string{
+		"EPIPE", "epipe", "sigpipe", "econnreset", "TIME_WAIT", "TIME-WAIT", "time wait", "Time  wait", "timewait",
+		"fin_wait_2", "FIN-WAIT-2", "FIN_WAIT2", "fin wait 2", "finwait2", "tcp_tw_reuse_delay", "net.ipv4.tcp_tw_reuse_delay", "tw_reuse", "6.14",
+		"RFC 9293", "rfc9293", "§3.10.7.4", "3.10.7.4", "RFC 9293 §3.10.7.4", "RFC 9293 3.10", "tcp_timewait_state_process",
+		"ack", "rst", "peer's close", "write-after", "write()", "",
+	} {
+		if got, err := search([]harness.Scenario{sc}, []string{word}); err != nil || len(got) != 1 {
+			t.Errorf("%q is not found, %v", word, err)
+		}
+	}
+	for _, word := range []string{"irst", "wait time", "wledged", "RFC 929", "3.1", "close first", "slow"} {
+		if got, err := search([]harness.Scenario{sc}, []string{word}); err != nil || len(got) != 0 {
+			t.Errorf("%q is found, %v", word, err)
 		}
 	}
 }
@@ -99,6 +191,9 @@ func TestDescription(t *testing.T) {
 			{Says: "the server sends its FIN again, with the same sequence number, when its retransmission timer runs out"},
 			{Says: "neither program notices"},
 		},
+		Slow:    true,
+		Needs:   []harness.Need{{Linux: "6.14"}, {Sysctl: "net.ipv4.tcp_tw_reuse_delay"}},
+		Answers: []harness.Answer{{Statement: 8, Holds: harness.Holds, Says: "the repeated FIN is acknowledged."}},
 	}
 	const want = `close/last-ack-lost
 The last ACK is lost.
@@ -115,11 +210,44 @@ Claims:
 References:
   - RFC 9293 §3.6
 
+Needs:
+  - Linux ≥ 6.14
+  - the sysctl net.ipv4.tcp_tw_reuse_delay
+
+Answers:
+  - statement 8 holds: the repeated FIN is acknowledged.
+
+Slow: it waits for a constant of the kernel of more than 15 s.
+
 Play it:
   lastack run close/last-ack-lost -v
 `
 	if diff := cmp.Diff(want, description(sc)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestReflow(t *testing.T) {
+	const doc = `The server repeats its FIN out of LAST_ACK, and the client acknowledges each copy
+again.
+
+  client                                                                     server
+    ── FIN ──►
+- first, and
+more
+- second`
+	const want = `The server repeats its FIN out of LAST_ACK, and the client acknowledges each
+copy again.
+
+  client                                                                     server
+    ── FIN ──►
+- first, and more
+- second`
+	if diff := cmp.Diff(want, reflow(doc)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := reflow(""); got != "" {
+		t.Errorf("of nothing comes %q", got)
 	}
 }
 

@@ -18,12 +18,21 @@ func newList() *cobra.Command {
 		Long: `Lists the scenarios of the catalogue with their summaries, family by family.
 
 A GLOB keeps those whose name it matches; * also matches a slash. A WORD keeps
-those in whose name, summary, claims or references it is found, in upper or
-lower case. Of several globs one must match, of several words each.`,
+those that speak of it anywhere: in the name, the summary, the explanation, the
+claims, the references, the needs. So a state is found, an errno, a sysctl, a
+section of an RFC, a function of the kernel. A word is found where a word
+begins, however it is written: "time wait" and timewait find TIME_WAIT. Several
+words in quotes must follow one another. Of several globs one must match, of
+several words each.
+
+Scenarios marked [slow] wait for a constant of the kernel of more than 15 s;
+lastack run leaves them out unless --slow is given, or their name.`,
 		Example: `  lastack list
   lastack list 'close/*'
-  lastack list fin_wait_2
-  lastack list rfc 9293 lost`,
+  lastack list EPIPE
+  lastack list "time wait" lost
+  lastack list tcp_fin_timeout
+  lastack list "RFC 9293 §3.10.7.4"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := search(scenarios.All(), args)
 			if err != nil {
@@ -38,6 +47,9 @@ lower case. Of several globs one must match, of several words each.`,
 		ValidArgsFunction: completeNames(1),
 	}
 }
+
+// slowMark stands behind the summary of a slow scenario.
+const slowMark = "[slow]"
 
 // widestName is the longest name that still has its summary beside it.
 const widestName = 36
@@ -64,7 +76,11 @@ func listing(list []harness.Scenario) string {
 			fmt.Fprintf(&b, "  %s\n", sc.Name)
 			name = strings.Repeat(" ", width+4)
 		}
-		for i, line := range record.Wrap(sc.Summary, columns-width-4) {
+		summary := sc.Summary
+		if sc.Slow {
+			summary += " " + slowMark
+		}
+		for i, line := range record.Wrap(summary, columns-width-4) {
 			if i > 0 {
 				name = strings.Repeat(" ", width+4)
 			}

@@ -204,11 +204,12 @@ func TestCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"run", "close/last-"}, []string{"close/last-ack-lost"}},
-		{[]string{"run", "close/last-ack-lost", "close/last-"}, nil},
+		{[]string{"run", "close/four-"}, []string{"close/four-way"}},
+		{[]string{"run", "close/four-way", "close/four-"}, nil},
 		{[]string{"run", "--all", ""}, nil},
 		{[]string{"run", "--ip", ""}, []string{"4", "6", "both"}},
-		{[]string{"show", "close/last-"}, []string{"close/last-ack-lost"}},
+		{[]string{"run", "--sl"}, []string{"--slow"}},
+		{[]string{"show", "close/four-"}, []string{"close/four-way"}},
 		{[]string{"help", "do"}, []string{"doctor"}},
 		{[]string{"completion", "f"}, []string{"fish"}},
 	} {

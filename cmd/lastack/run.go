@@ -20,7 +20,7 @@ import (
 
 // runFlags are what the flags of run say.
 type runFlags struct {
-	all, json, stock, strict, verbose bool
+	all, slow, json, stock, strict, verbose bool
 
 	junit, out   pathValue
 	ip           families
@@ -39,6 +39,10 @@ says which of their claims hold.
 A GLOB plays every scenario whose name it matches; * also matches a slash. Put
 it in quotes, or the shell looks for files. Scenarios are played side by side.
 
+A slow scenario waits for a constant of the kernel of more than 15 s. --all and
+globs leave these out, and the result says how many, unless --slow is given; one
+that is named is played.
+
 The result goes to stdout, progress and errors to stderr. A run that does not
 pass leaves its evidence (the record, captures for Wireshark, the ladder) in a
 directory that the result names; with --out every run does. A verdict is one of
@@ -53,6 +57,7 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 		Example: `  lastack run close/last-ack-lost -v
   lastack run 'close/*' --ip both
   lastack run --all --junit report.xml --out evidence
+  lastack run --all --slow
   lastack run close/fin-lost --repeat 200 --set net.ipv4.tcp_fin_timeout=5
   lastack run close/fin-lost --set server:net.ipv4.tcp_orphan_retries=3 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,6 +74,7 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.all, "all", false, "play the whole catalogue")
+	flags.BoolVar(&f.slow, "slow", false, "let --all and globs play slow scenarios too")
 	flags.Var(&f.ip, "ip", "address family to play")
 	flags.Var(&f.repeat, "repeat", "how often to play everything")
 	flags.Var(&f.jobs, "jobs", "how many to play at once (default: as many as fit)")
@@ -97,7 +103,7 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 
 // runScenarios is the verb.
 func runScenarios(parent context.Context, f runFlags, args []string, stdout, stderr io.Writer) error {
-	chosen, err := f.choose(args)
+	chosen, left, err := f.choose(args)
 	var none *failure
 	if f.json && errors.As(err, &none) && none.status == statusNothing {
 		// Whoever reads documents gets one that says so.
@@ -126,22 +132,27 @@ func runScenarios(parent context.Context, f runFlags, args []string, stdout, std
 	if err := pool.Close(); err != nil && whole {
 		p.trouble(err)
 	}
+	p.left = left
 	err = p.finish(!whole)
 	places.retreat() // where nothing came to be written
 	return err
 }
 
-// choose picks what is to be played.
-func (f *runFlags) choose(args []string) ([]harness.Scenario, error) {
+// choose picks what is to be played, and counts the slow scenarios that are
+// left out.
+func (f *runFlags) choose(args []string) (chosen []harness.Scenario, left int, err error) {
 	switch {
 	case f.all && len(args) > 0:
-		return nil, fmt.Errorf("run either --all or %q, not both", args[0])
+		return nil, 0, fmt.Errorf("run either --all or %q, not both", args[0])
+	case f.all && f.slow:
+		return scenarios.All(), 0, nil
 	case f.all:
-		return scenarios.All(), nil
+		chosen, left = quick(scenarios.All())
+		return chosen, left, nil
 	case len(args) == 0:
-		return nil, errors.New("run which scenarios? name them, or use --all; see lastack list")
+		return nil, 0, errors.New("run which scenarios? name them, or use --all; see lastack list")
 	}
-	return choose(scenarios.All(), args)
+	return choose(scenarios.All(), args, f.slow)
 }
 
 // open makes a pool in which labs take what --set asks for: a setting that
@@ -183,6 +194,7 @@ type playing struct {
 
 	kernel string
 	played int
+	left   int              // slow scenarios that were left out
 	ended  []record.Verdict // of the runs, and ERROR for trouble beside them
 }
 
@@ -313,6 +325,14 @@ func (p *playing) finish(partial bool) error {
 			p.trouble(fmt.Errorf("--junit %q: %w", p.flags.junit, reason(err)))
 		}
 	}
+	if p.left > 0 {
+		// The document of --json is what was played, and this is not.
+		to := p.stdout
+		if p.flags.json {
+			to = p.stderr
+		}
+		fmt.Fprintln(to, leftOut(p.left))
+	}
 	verdict := record.Worst(p.flags.strict, p.ended...)
 	switch {
 	case p.flags.json:
@@ -332,6 +352,14 @@ func (p *playing) finish(partial bool) error {
 		return interrupted(fmt.Sprintf("%d of %d runs were played", p.played, len(p.jobs)))
 	}
 	return ended(verdict.ExitStatus())
+}
+
+// leftOut says that not all was played.
+func leftOut(n int) string {
+	if n == 1 {
+		return "1 slow scenario was left out; --slow plays it too"
+	}
+	return fmt.Sprintf("%d slow scenarios were left out; --slow plays them too", n)
 }
 
 // present is a list without what is not there.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/record"
@@ -75,6 +76,31 @@ func TestExitStatus(t *testing.T) {
 		if got, _ := finished(t, runFlags{}, true, c.verdicts...); got.Status != 130 || !strings.HasSuffix(got.Stdout, " runs\n") || !strings.Contains(got.Stdout, "partial: interrupted after") {
 			t.Errorf("%v, interrupted: %+v", c.verdicts, got)
 		}
+	}
+}
+
+// TestLeftOut: who runs the catalogue learns what was not played, and whoever
+// reads the document reads nothing else.
+func TestLeftOut(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		var stdout, stderr bytes.Buffer
+		p := newPlaying(runFlags{json: json, ip: families{4}, repeat: count{n: 1}}, &outputs{}, sample[:1], &stdout, &stderr)
+		p.left = 2
+		p.done(0, played(sample[0].Name, 4, record.Pass), nil)
+		if err := p.finish(false); err != nil {
+			t.Fatal(err)
+		}
+		const says = "2 slow scenarios were left out; --slow plays them too\n"
+		said, silent := stdout.String(), stderr.String()
+		if json {
+			said, silent = silent, said
+		}
+		if !strings.HasSuffix(said, says) || strings.Contains(silent, "slow") {
+			t.Errorf("json %v: stdout %q, stderr %q", json, stdout.String(), stderr.String())
+		}
+	}
+	if got, want := leftOut(1), "1 slow scenario was left out; --slow plays it too"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -178,7 +204,7 @@ func TestJobs(t *testing.T) {
 		IP: 6, Stock: true, Sysctls: []harness.Sysctl(f.set), Out: filepath.Join("evidence", "repeat-01"),
 		Repro: "lastack run close/fin-lost --ip 6 -v --stock --set 'server:net.ipv4.tcp_rmem=1 2 3'",
 	}
-	if diff := cmp.Diff(want, job.Options); diff != "" {
+	if diff := cmp.Diff(want, job.Options, cmpopts.IgnoreUnexported(harness.Options{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	f.repeat.n = 1

@@ -16,7 +16,8 @@ func newShow() *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show what a scenario does and claims",
 		Long: `Shows one scenario: what happens on the wire, the claims that are judged, where
-to read about it, and the command that plays it.`,
+to read about it, what it needs of the kernel, what it answers to statements
+that are taught (docs/textbook.md), and the command that plays it.`,
 		Example: `  lastack show close/last-ack-lost`,
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,11 +41,16 @@ func description(sc harness.Scenario) string {
 	for _, line := range record.Wrap(sc.Summary, columns) {
 		fmt.Fprintln(&b, line)
 	}
-	if doc := unindent(sc.Doc); doc != "" {
+	if doc := reflow(unindent(sc.Doc)); doc != "" {
 		fmt.Fprintf(&b, "\n%s\n", doc)
 	}
 	bullets(&b, "Claims", claimTexts(sc))
 	bullets(&b, "References", sc.Refs)
+	bullets(&b, "Needs", needTexts(sc))
+	bullets(&b, "Answers", answerTexts(sc))
+	if sc.Slow {
+		fmt.Fprintf(&b, "\nSlow: it waits for a constant of the kernel of more than 15 s.\n")
+	}
 	fmt.Fprintf(&b, "\nPlay it:\n  lastack run %s -v\n", sc.Name)
 	return b.String()
 }
@@ -52,6 +58,26 @@ func description(sc harness.Scenario) string {
 func claimTexts(sc harness.Scenario) (texts []string) {
 	for _, c := range sc.Claims {
 		texts = append(texts, c.Says)
+	}
+	return texts
+}
+
+// needTexts are what a scenario needs, in words.
+func needTexts(sc harness.Scenario) (texts []string) {
+	for _, n := range sc.Needs {
+		switch {
+		case n.Linux != "":
+			texts = append(texts, "Linux ≥ "+n.Linux)
+		case n.Sysctl != "":
+			texts = append(texts, "the sysctl "+n.Sysctl)
+		}
+	}
+	return texts
+}
+
+func answerTexts(sc harness.Scenario) (texts []string) {
+	for _, a := range sc.Answers {
+		texts = append(texts, fmt.Sprintf("statement %d %s: %s", a.Statement, a.Holds, a.Says))
 	}
 	return texts
 }
@@ -68,6 +94,31 @@ func bullets(b *strings.Builder, title string, texts []string) {
 			mark = "    "
 		}
 	}
+}
+
+// reflow breaks prose anew, so that it fits; what is indented was drawn, and
+// stays as it is.
+func reflow(doc string) string {
+	var rows, paragraph []string
+	end := func() {
+		if paragraph != nil {
+			rows = append(rows, record.Wrap(strings.Join(paragraph, " "), columns)...)
+			paragraph = nil
+		}
+	}
+	for line := range strings.SplitSeq(doc, "\n") {
+		if line == "" || strings.HasPrefix(line, " ") {
+			end()
+			rows = append(rows, line)
+			continue
+		}
+		if strings.HasPrefix(line, "- ") {
+			end()
+		}
+		paragraph = append(paragraph, line)
+	}
+	end()
+	return strings.Join(rows, "\n")
 }
 
 // unindent takes away the margin that all lines of a text in Go source share,

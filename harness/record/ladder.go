@@ -127,27 +127,26 @@ func newLadder(r *Run, o LadderOptions) *ladder {
 		}
 	}
 	for i := range r.States {
-		if s := &r.States[i]; s.Segment >= 0 {
+		s := &r.States[i]
+		if s.Segment >= 0 {
 			l.readings[s.Segment] = append(l.readings[s.Segment], s)
-			l.belongsTo(s)
 		}
+		l.belongsTo(s)
 	}
 	return l
 }
 
 // belongsTo counts a reading as one of the arrival of its host's next segment
-// too, where that had come in before the reading was made: the segment waited
-// its turn meanwhile, and a state that does not change is not kept twice.
+// too, where that had come in before the reading was made and left after it: the
+// segment waited its turn meanwhile, and a state that does not change is not
+// kept twice.
 func (l *ladder) belongsTo(s *State) {
-	if s.Segment >= len(l.run.Segments) || !s.After {
-		return
-	}
-	left := l.run.Segments[s.Segment].T
-	for _, d := range l.run.Segments[s.Segment].Departures {
-		left = max(left, d.T)
-	}
-	for i := s.Segment + 1; i < len(l.run.Segments) && l.run.Segments[i].T < s.T; i++ {
-		if x := &l.run.Segments[i]; x.T >= left && x.Conn == s.Conn && x.From == s.Host && !x.Forged && !x.Other {
+	for i := range l.run.Segments {
+		x := &l.run.Segments[i]
+		if i == s.Segment || x.Other || x.Forged || x.kept() || x.Conn != s.Conn || x.From != s.Host || len(x.Departures) == 0 {
+			continue
+		}
+		if x.T < s.T && s.T <= x.Departures[0].T {
 			own := *s
 			own.Segment, own.After = i, false
 			l.readings[i] = append(l.readings[i], &own)

@@ -68,6 +68,7 @@ func TestReadingBelongsToTheNextArrival(t *testing.T) {
 		run.States = slices.DeleteFunc(run.States, func(x record.State) bool {
 			return x.Host == "server" && x.State == tcp.LastAck
 		})
+		run.Segments[i].Departures[0].T = s.T + time.Millisecond/5
 		run.States = append(run.States, record.State{
 			T: s.T + time.Millisecond/10, Conn: 1, Host: "server", State: tcp.LastAck, Segment: i - 1, After: true,
 		})

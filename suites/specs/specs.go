@@ -12,6 +12,9 @@
 // Everything that the suite's label filter and focus select is played first,
 // side by side; the specs then judge the records. Under ginkgo -p the first
 // process plays, and the others read what it saw.
+//
+// A slow scenario has the label "slow", and is played only where the label
+// filter names that: --label-filter=slow, or "slow || !slow" for everything.
 package specs
 
 import (
@@ -42,6 +45,9 @@ type Options struct {
 	Harness harness.Options
 	// Jobs bounds how many labs stand at once; 0 lets the machine decide.
 	Jobs int
+	// Also are further claims of the suite's own on each scenario's record;
+	// nothing refutes them.
+	Also func(sc harness.Scenario) []harness.Claim
 }
 
 // play is one run that some specs judge.
@@ -85,6 +91,9 @@ func container(o Options, sc harness.Scenario, ip int) {
 	title := fmt.Sprintf("%s over IPv%d", sc.Name, ip)
 	family, _, _ := strings.Cut(sc.Name, "/")
 	labels := ginkgo.Label(family, fmt.Sprintf("ipv%d", ip))
+	if sc.Slow {
+		labels = append(labels, slow)
+	}
 	ho := o.Harness
 	ho.IP = ip
 	add := func(claim int) *play {
@@ -119,8 +128,25 @@ func container(o Options, sc harness.Scenario, ip int) {
 				gomega.ExpectWithOffset(2, found.Verdict).To(gomega.Equal(record.Fail), "the claim holds although its refutation was played")
 			}, "refutation")
 		}
+		if o.Also == nil {
+			return
+		}
+		for _, c := range o.Also(sc) {
+			it(p, c.Says, func(r *record.Run) {
+				c.Judge(gomega.NewGomega(ginkgo.Fail), r)
+			})
+		}
 	})
 }
+
+// slow is the label of scenarios that wait for a long constant of the kernel.
+const slow = "slow"
+
+// namesSlow reports whether a label filter speaks of slow scenarios: they are
+// long enough to be asked for.
+func namesSlow(filter string) bool { return slowWord.MatchString(filter) }
+
+var slowWord = regexp.MustCompile(`(?i)\b` + slow + `\b`)
 
 // judge holds one spec against the record of its play.
 func (p *play) judge(f func(*record.Run)) {
@@ -128,12 +154,18 @@ func (p *play) judge(f func(*record.Run)) {
 	if p.err != "" {
 		ginkgo.Fail(p.err)
 	}
+	if p.run == nil && p.scenario.Slow {
+		ginkgo.Skip("slow: played with --label-filter=" + slow)
+	}
 	if p.run == nil {
 		ginkgo.Fail("this scenario was not played: call specs.Play and specs.Load in the suite's SynchronizedBeforeSuite")
 	}
 	ginkgo.AddReportEntry("wire", p.run.Ladder(), ginkgo.ReportEntryVisibilityFailureOrVerbose)
-	if p.run.Verdict == record.Skip {
+	switch p.run.Verdict {
+	case record.Skip:
 		ginkgo.Skip(p.run.Why)
+	case record.Inconclusive:
+		ginkgo.Fail("nothing was tested: " + p.run.Why)
 	}
 	f(p.run)
 }
@@ -212,6 +244,18 @@ func Load(data []byte) {
 	}
 }
 
+// Runs are the records of the scenarios that were played, each as it stands,
+// for specs that look at the whole suite.
+func Runs() []*record.Run {
+	var runs []*record.Run
+	for _, p := range plays {
+		if p.claim < 0 && p.run != nil {
+			runs = append(runs, p.run)
+		}
+	}
+	return runs
+}
+
 // selection lists the plays of which some spec will run.
 func selection(suite types.SuiteConfig, _ types.ReporterConfig) ([]int, error) {
 	label, err := types.ParseLabelFilter(suite.LabelFilter)
@@ -228,6 +272,9 @@ func selection(suite types.SuiteConfig, _ types.ReporterConfig) ([]int, error) {
 	}
 	var selected []int
 	for i, p := range plays {
+		if p.scenario.Slow && !namesSlow(suite.LabelFilter) {
+			continue
+		}
 		for _, s := range p.specs {
 			if label(s.labels) && (focus == nil || focus.MatchString(s.text)) && (skip == nil || !skip.MatchString(s.text)) {
 				selected = append(selected, i)
