@@ -8,11 +8,14 @@ import (
 
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/scenarios/close"
+	"github.com/lastack/lastack/scenarios/detect"
+	"github.com/lastack/lastack/scenarios/middlebox"
+	"github.com/lastack/lastack/scenarios/trap"
 )
 
 // All is every scenario of the catalogue, by name.
 func All() []harness.Scenario {
-	all := slices.Concat(close.Scenarios())
+	all := slices.Concat(close.Scenarios(), detect.Scenarios(), middlebox.Scenarios(), trap.Scenarios())
 	slices.SortFunc(all, func(a, b harness.Scenario) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

@@ -5,5 +5,13 @@ import "github.com/lastack/lastack/harness"
 
 // Scenarios is the family, in the order in which it reads best.
 func Scenarios() []harness.Scenario {
-	return []harness.Scenario{FourWay, ThreeWay, LastACKLost, FINLost}
+	return append(single(), LingerZeroIn...)
+}
+
+func single() []harness.Scenario {
+	return []harness.Scenario{SimultaneousOpen, SimultaneousOpenClose, FourWay, ThreeWay, LastACKLost, FINLost, Simultaneous, HalfClose,
+		ShutdownRead, ShutdownBoth, FINWithData, ACKOfFINLost, PassiveFINLost,
+		LastACKLostForEver, DuplicateFIN, FINBeforeData, SynSent, UnreadData,
+		LingerOff, LingerSuffices, LingerRunsOut, LingerZero, Linger2Negative,
+		Corked, ShutdownFullQueue, ZeroWindowAnswered, ZeroWindowUnanswered}
 }

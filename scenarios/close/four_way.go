@@ -26,6 +26,14 @@ itself; the second FIN waits for the other program to call close().
                         ── ACK ──────────────────────► CLOSED
 `,
 	Refs: []string{"RFC 9293 §3.6", "tcp_fin", "tcp_time_wait"},
+	Answers: []harness.Answer{
+		{Statement: 2, Holds: harness.HoldsWhen, Says: "Four segments when the passive closer's program closes after its kernel has sent the ACK; a FIN does consume one number."},
+		{Statement: 3, Holds: harness.Holds, Says: "ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT on the one side; ESTABLISHED, CLOSE_WAIT, LAST_ACK and gone on the other."},
+		{Statement: 4, Holds: harness.HoldsWhen, Says: "Both FINs carry ACK: [F.] [.] [F.] [.], as long as the passive closer is not prompt."},
+		{Statement: 7, Holds: harness.NotOnLinux, Says: "TIME_WAIT lasts 60 s, a constant (TCP_TIMEWAIT_LEN); no sysctl changes it, and nothing measures an MSL."},
+		{Statement: 15, Holds: harness.Holds, Says: "The ACK of a FIN has no flag of its own: its number is the FIN's plus one."},
+		{Statement: 16, Holds: harness.Holds, Says: "Who sends the first FIN closes actively, and is the one in TIME_WAIT."},
+	},
 	Play: fourWay,
 	Claims: []harness.Claim{
 		{

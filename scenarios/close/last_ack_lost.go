@@ -29,7 +29,10 @@ forgotten the connection, acknowledges it again.
                        ◄────────────────────────  FIN ── sent again
                         ── ACK ──────────────────────► CLOSED
 `,
-	Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.10.7.8", "tcp_timewait_state_process", "tcp_retransmit_timer"},
+	Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.10.7.4", "tcp_timewait_state_process", "tcp_retransmit_timer"},
+	Answers: []harness.Answer{
+		{Statement: 8, Holds: harness.Holds, Says: "The FIN that comes again after a lost last ACK is acknowledged out of TIME_WAIT, whose 60 s then start again."},
+	},
 	Play: func(s *harness.Stage) {
 		lost := s.Wire.On("client.ACK(server.FIN)")
 		lastACK(s, func() { lost.Drop() })

@@ -31,6 +31,9 @@ later than that says nothing, and is played again.
                         ── ACK ──────────────────────► CLOSED
 `,
 	Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.8.6.3", "tcp_fin", "tcp_send_delayed_ack"},
+	Answers: []harness.Answer{
+		{Statement: 5, Holds: harness.HoldsWhen, Says: "The ACK rides on the FIN when close() comes before the delayed ACK: within less than 4 ms on a fresh connection, within 40 ms after a request was answered."},
+	},
 	Play: threeWay,
 	Claims: []harness.Claim{
 		{

@@ -1,0 +1,22 @@
+// Package detect holds the scenarios of a peer that is gone: what finds out, when,
+// and what the program is told.
+package detect
+
+import (
+	"slices"
+
+	"github.com/lastack/lastack/harness"
+)
+
+// Scenarios is the family, in the order in which it reads best.
+func Scenarios() []harness.Scenario {
+	return slices.Concat(
+		[]harness.Scenario{KeepAliveFindsDeadPeer, DeadIdlePeerUnnoticed, UserTimeout, UserTimeoutOverKeepAlive},
+		RetransmissionTimeout, SYNRetries,
+		[]harness.Scenario{ZeroWindowAnswered, ZeroWindowUnanswered},
+		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout,
+		[]harness.Scenario{
+			NeighbourFailed, NeighbourFailedEstablished, Heartbeat, KeepAliveSilentWithDataInFlight, FINNeverAnswered,
+		},
+	)
+}

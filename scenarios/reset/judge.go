@@ -1,0 +1,76 @@
+package reset
+
+import (
+	"strconv"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/inject/tcp"
+)
+
+// first is the first reading of a host's end of connection 1 in a state.
+func first(g Gomega, r *record.Run, host string, state tcp.State) record.State {
+	for _, s := range r.States {
+		if s.Conn == 1 && s.Host == host && s.State == state {
+			return s
+		}
+	}
+	g.Expect(state).To(BeZero(), "%s was never seen in %s", host, state)
+	return record.State{}
+}
+
+// stateAt is the state in which a host's end of connection 1 was last seen at
+// the time when a segment came to the wire.
+func stateAt(g Gomega, r *record.Run, host string, at *record.Segment) tcp.State {
+	state, known := r.StateAt(1, host, at.T)
+	g.Expect(known).To(BeTrue(), "no state of %s is known", host)
+	return state.State
+}
+
+// after is the state in which a host's end of connection 1 was seen right after
+// a segment had been delivered. The record has a reading where something
+// changed.
+func after(g Gomega, r *record.Run, host string, segment *record.Segment) tcp.State {
+	g.Expect(segment.Departures).NotTo(BeEmpty(), "%s was not delivered", segment.Name())
+	for _, s := range r.States {
+		if s.Conn == 1 && s.Host == host && s.After && s.Segment >= 0 && &r.Segments[s.Segment] == segment {
+			return s.State
+		}
+	}
+	state, known := r.StateAt(1, host, segment.Departures[0].T)
+	g.Expect(known).To(BeTrue(), "no state of %s is known", host)
+	return state.State
+}
+
+// call is the nth system call of that name on a host, from 1.
+func call(g Gomega, r *record.Run, host, name string, n int) record.Call {
+	for _, c := range r.Calls {
+		if c.Host == host && c.Name == name {
+			if n--; n == 0 {
+				return c
+			}
+		}
+	}
+	g.Expect(n).To(BeZero(), "calls of %s on %s that are missing", name, host)
+	return record.Call{}
+}
+
+// outcomes are what the calls of that name came to on a host, in order: the
+// error's name, or else the number as text.
+func outcomes(r *record.Run, host, name string) (list []string) {
+	for _, c := range r.Calls {
+		if c.Host == host && c.Name == name {
+			list = append(list, outcome(c))
+		}
+	}
+	return list
+}
+
+// outcome is a call's error, or else the number that it returned.
+func outcome(c record.Call) string {
+	if c.Errno != "" {
+		return c.Errno
+	}
+	return strconv.FormatInt(c.Result, 10)
+}
