@@ -377,7 +377,9 @@ func (w *Wire) run() {
 				var drain [8]byte
 				unix.Read(w.wake, drain[:])
 			} else {
-				w.ports[ev.Fd].ready = true
+				// An event may be older than the Silence that ended its port.
+				p := w.ports[ev.Fd]
+				p.ready = p.fd >= 0
 			}
 		}
 		w.engine.Tick(w.config.Clock())

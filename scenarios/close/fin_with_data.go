@@ -73,6 +73,7 @@ CLOSE_WAIT before the program has read anything.
 // finWithNagle writes two bytes, the second of which waits for the ACK of the
 // first, and closes; with noDelay nothing waits.
 func finWithNagle(s *harness.Stage, noDelay bool) {
+	s.Client.Sysctl("net.ipv4.tcp_early_retrans", "0") // no tail-loss probe: DATA is counted
 	client, server := s.Established()
 	client.NoDelay(noDelay)
 	s.Wire.On("server.ACK(client.DATA)").Hold(s.Wire.Seen("client.FIN"))

@@ -85,16 +85,21 @@ var SimultaneousOpenClose = harness.Scenario{
 Only a simultaneous open has a SYN_RECV with a descriptor: that of a listener is a
 request, which no program can close. The other end's SYN has been heard, so there is
 somebody to say goodbye to: the kernel goes to FIN_WAIT_1 and sends FIN before it
-knows whether its own SYN has arrived.
+knows whether its own SYN has arrived. The SYN-ACK that comes later is answered
+with an ACK, and all ends as usual.
 
   client                                              server
   connect()  SYN_SENT    ── SYN ────╮   ╭───── SYN ── connect()  SYN_SENT
              SYN_RECV    ◄──────────┼───╯
-  close()    FIN_WAIT_1  ── FIN ────┼─ …
+  close()    FIN_WAIT_1  ── FIN ────┼───────────────► CLOSE_WAIT
+                         ◄──────────╯── SYN-ACK ──
+             FIN_WAIT_2  ◄───────────────────── ACK ──
+             TIME_WAIT   ◄───────────────────── FIN ── close()  LAST_ACK
+                         ── ACK ────────────────────► CLOSED
 `,
 	Refs: []string{"RFC 9293 §3.10.4", "__tcp_close", "tcp_close_state"},
 	Play: func(s *harness.Stage) {
-		client, server := crossing(s, s.Client.Peer().Returned("close"))
+		client, server := crossing(s, s.Wire.Delivered("client.FIN"))
 		s.Await(in("client", tcp.SynRecv))
 		client.Close()
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
@@ -105,11 +110,30 @@ knows whether its own SYN has arrived.
 	},
 	Claims: []harness.Claim{
 		{
-			Says: "the client goes from SYN_RECV to FIN_WAIT_1",
+			Says: "the client goes from SYN_RECV to FIN_WAIT_1: it never is in ESTABLISHED",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(r).To(HaveStates("client", tcp.SynSent, tcp.SynRecv, tcp.FinWait1))
+				g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.SynRecv, tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
 			},
-			Refute: harness.Variant{Play: fourWay},
+			Refute: harness.Variant{Play: SimultaneousOpen.Play},
+		},
+		{
+			Says: "its FIN leaves before anything has acknowledged its SYN",
+			Judge: func(g Gomega, r *record.Run) {
+				fin := Find(g, r, "client.FIN")
+				g.Expect(Find(g, r, "server.SYN-ACK").Departures[0].T).To(BeNumerically(">", fin.T))
+				g.Expect(r).To(Delivered("client.FIN", "server.SYN-ACK"))
+				g.Expect(r).NotTo(Segments("client.RST"))
+			},
+			Refute: harness.Variant{Play: SimultaneousOpen.Play},
+		},
+		{
+			Says: "the close goes its ordinary way: the server reads the end of file, and the client ends in TIME_WAIT",
+			Judge: func(g Gomega, r *record.Run) {
+				g.Expect(r).To(Returned("server", "read", 0))
+				g.Expect(r).To(HaveStates("server", tcp.SynSent, tcp.SynRecv, tcp.CloseWait, tcp.LastAck, tcp.Closed))
+				g.Expect(r).To(HaveStates("client", tcp.TimeWait))
+			},
+			Refute: harness.Variant{Play: simultaneous},
 		},
 	},
 }
@@ -133,6 +157,7 @@ func crossing(s *harness.Stage, until inject.Condition) (client, server *harness
 	s.Wire.On("client.SYN").Always().Hold(s.Wire.Seen("server.SYN"))
 	s.Wire.On("server.SYN").Always().Hold(in("client", tcp.SynSent))
 	s.Wire.On("server.SYN-ACK").Always().Hold(until)
+	s.Wire.On("server.ACK(client.SYN-ACK)").Always().Optional().Hold(until)
 	client.Connect(s.Server, 8080)
 	server.Connect(s.Client, 8081)
 	return client, server

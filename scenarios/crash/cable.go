@@ -31,11 +31,14 @@ that finds the cable in is acknowledged. Neither program learns of anything.
 		{
 			Says: "what was sent while the cable was out is lost, and its repeat arrives when the cable is in",
 			Judge: func(g Gomega, r *record.Run) {
-				lost, again := Find(g, r, "client.DATA@1"), Find(g, r, "client.DATA@1#2")
-				g.Expect(lost.Departures).To(BeEmpty())
-				g.Expect(again.Seq).To(Equal(lost.Seq))
-				g.Expect(call(g, r, "server", "plug", 1).T).To(BeNumerically(">=", lost.T))
-				g.Expect(r).To(Delivered("client.DATA@1#2", "server.ACK(client.DATA@1)"))
+				copies := All(g, r, "client.DATA@1")
+				g.Expect(len(copies)).To(BeNumerically(">=", 2))
+				for i, x := range copies {
+					g.Expect(x.Seq).To(Equal(copies[0].Seq))
+					g.Expect(len(x.Departures) > 0).To(Equal(i == len(copies)-1), "only the last one was delivered")
+				}
+				g.Expect(call(g, r, "server", "plug", 1).T).To(BeNumerically(">=", copies[0].T))
+				g.Expect(r).To(Delivered("client.DATA@1", "server.ACK(client.DATA@1)"))
 			},
 			Refute: harness.Variant{Play: cableStays},
 		},

@@ -13,6 +13,6 @@ func Scenarios() []harness.Scenario {
 	return slices.Concat(
 		[]harness.Scenario{ProcessIdle, ProcessUnread, ProcessSending}, ProcessAfterFIN, ProcessClosing,
 		[]harness.Scenario{ProcessStopped, HostAfterFIN, HostAfterFINBoots, HostAfterLastACK, HostIdle, HostSending},
-		HostBoots, []harness.Scenario{CableOut}, OneWays,
+		HostBoots, []harness.Scenario{CableOut}, OneWays, []harness.Scenario{SameAddress},
 	)
 }

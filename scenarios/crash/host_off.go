@@ -100,7 +100,10 @@ var HostSending = harness.Scenario{
 	Doc: `
 The data is repeated from the retransmission timer, at 0.2 s and then each time
 after twice as long. tcp_retries2 (15; here 3) ends it: not as a count, but as the
-time that so many doublings take. With 15 that is 924.6 s; with 3 it is 3.0 s.
+time that so many doublings of 0.2 s take. With 15 that is 924.6 s at least. With 3 it
+is 3.0 s, but it counts from the first repeat (retrans_stamp), so that the timer which
+runs out after 3 s is too early by 0.2 s: one more repeat is sent, and the end comes
+after 6.2 s.
 
 The reader, which waits for an answer, then gets ETIMEDOUT. No RST is sent: the
 other end is thought dead.
@@ -110,6 +113,7 @@ other end is thought dead.
               ── data ───────────────✗ after 0.2 s
               ── data ───────────────✗ after 0.4 s more
               ── data ───────────────✗ after 0.8 s more
+              ── data ───────────────✗ after 1.6 s more
   CLOSED
   read(): ETIMEDOUT
 `,

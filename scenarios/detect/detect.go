@@ -14,7 +14,7 @@ func Scenarios() []harness.Scenario {
 		[]harness.Scenario{KeepAliveFindsDeadPeer, DeadIdlePeerUnnoticed, UserTimeout, UserTimeoutOverKeepAlive},
 		RetransmissionTimeout, SYNRetries,
 		[]harness.Scenario{ZeroWindowAnswered, ZeroWindowUnanswered},
-		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout,
+		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout, ICMPInFinWait1,
 		[]harness.Scenario{
 			NeighbourFailed, NeighbourFailedEstablished, Heartbeat, KeepAliveSilentWithDataInFlight, FINNeverAnswered,
 		},

@@ -162,8 +162,9 @@ lost. SO_ERROR shows the error until an acknowledgement makes it forgotten
 				Says: "the data that the error quotes is sent again when its timer runs out, not before",
 				Judge: func(g Gomega, r *record.Run) {
 					again := Find(g, r, "client.DATA@1#2")
+					g.Expect(r).To(Segments("forged.ICMP(server)", "client.DATA@1#2"))
 					g.Expect(r).To(HaveDelta("client", "Tcp.RetransSegs", 1))
-					g.Expect(Gap(Find(g, r, "forged.ICMP(server)"), again)).To(BeNumerically(">=", 200*time.Millisecond-jiffy))
+					g.Expect(Gap(Find(g, r, "client.DATA@1#1"), again)).To(BeNumerically(">=", 200*time.Millisecond-jiffy))
 				},
 				Refute: harness.Variant{Play: icmpUntilGivenUp(u.why)},
 			},

@@ -65,6 +65,7 @@ same: a capture shows a burst of equal RSTs, and only the first of them had an e
 
 // toOrphan writes thrice to a client that has closed, or only half.
 func toOrphan(s *harness.Stage, closes bool) {
+	s.Server.Sysctl("net.ipv4.tcp_early_retrans", "0")
 	client, server := s.Established()
 	if closes {
 		s.Wire.On("client.RST").Times(3).Hold(s.Wire.Seen("client.RST#3"))

@@ -49,7 +49,7 @@ where the ACK was lost, and that of the repeat where the FIN was.
 				Refute: harness.Variant{Play: func(s *harness.Stage) { lostOnce(s, !fin) }},
 			},
 			{
-				Says: "the number of ACKs tells it to the client's side only: the server's kernel counts one repeat either way",
+				Says: "the server counts one repeat in either case; what differs is how many ACKs the client sent",
 				Judge: func(g Gomega, r *record.Run) {
 					acks := 2
 					if fin {

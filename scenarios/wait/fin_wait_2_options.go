@@ -42,7 +42,7 @@ FIN_WAIT_2, up to 120 (TCP_FIN_TIMEOUT_MAX). Here it is 2, beside tcp_fin_timeou
 			Judge: func(g Gomega, r *record.Run) {
 				waiting := first(g, r, 1, "client", tcp.FinWait2)
 				g.Expect(first(g, r, 1, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
-				g.Expect(waiting.T+waiting.Expires).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T+2*time.Second-jiffy))
+				g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T+2*time.Second-jiffy))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, 1) }},

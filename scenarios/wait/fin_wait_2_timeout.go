@@ -44,7 +44,7 @@ func finWait2Timeout(timeout, another, phases int) harness.Scenario {
 			waiting := first(g, r, 1, "client", tcp.FinWait2)
 			g.Expect(waiting.Orphan).To(BeTrue())
 			g.Expect(waiting.Timer).To(Equal(timer))
-			g.Expect(waiting.T+waiting.Expires).To(BeNumerically(">=", acked.T+seconds(shown)-jiffy))
+			g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", acked.T+seconds(shown)-jiffy))
 			// Below 3.5 RTO the kernel does not go.
 			g.Expect(waiting.Expires).To(BeNumerically("<=", max(seconds(shown)+jiffy, seconds(timeout)+jiffy-seconds(timeWaitLen), 1500*time.Millisecond)))
 		},
