@@ -25,6 +25,9 @@ FIN and repeats it. Until the copy arrives the server believes in ESTABLISHED.
                         ── ACK ──────────────────────► CLOSED
 `,
 	Refs: []string{"RFC 9293 §3.6", "tcp_retransmit_timer", "tcp_send_loss_probe"},
+	Answers: []harness.Answer{
+		{Statement: 17, Holds: harness.HoldsWhen, Says: "A FIN that is repeated was lost, or its ACK was, or the host that should send it is gone. A FIN that waits up to 40 ms for its ACK is none of these: the kernel delays it."},
+	},
 	Play: finLost,
 	Claims: []harness.Claim{
 		{

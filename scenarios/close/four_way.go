@@ -32,6 +32,7 @@ itself; the second FIN waits for the other program to call close().
 		{Statement: 4, Holds: harness.HoldsWhen, Says: "Both FINs carry ACK: [F.] [.] [F.] [.], as long as the passive closer is not prompt."},
 		{Statement: 7, Holds: harness.NotOnLinux, Says: "TIME_WAIT lasts 60 s, a constant (TCP_TIMEWAIT_LEN); no sysctl changes it, and nothing measures an MSL."},
 		{Statement: 15, Holds: harness.Holds, Says: "The ACK of a FIN has no flag of its own: its number is the FIN's plus one."},
+		{Statement: 19, Holds: harness.Holds, Says: "The filter finds both FINs, and sock_diag, which ss asks, shows FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT, LAST_ACK and TIME_WAIT, each for as long as it lasts: some for microseconds."},
 		{Statement: 16, Holds: harness.Holds, Says: "Who sends the first FIN closes actively, and is the one in TIME_WAIT."},
 	},
 	Play: fourWay,

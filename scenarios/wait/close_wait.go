@@ -29,9 +29,12 @@ its FIN then is answered with RST.
                        ◄────────────────────────  FIN ── the process ends
                        ── RST ───────────────────────► CLOSED
 `,
-	Refs:    []string{"RFC 9293 §3.6", "RFC 9293 §3.10.4", "tcp_fin"},
-	Answers: []harness.Answer{{Statement: 42, Holds: harness.Holds, Says: "Sockets that stay in CLOSE_WAIT show a program that does not close: no timer of the kernel ends them."}},
-	Play:    closeWait,
+	Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.10.4", "tcp_fin"},
+	Answers: []harness.Answer{
+		{Statement: 18, Holds: harness.HoldsWhen, Says: "Between the first FIN's ACK and the second FIN lies the program, not the network: CLOSE_WAIT lasts until somebody calls close(), without any timer. Gaps between copies of one segment are loss: 200 ms, then doubling."},
+		{Statement: 42, Holds: harness.Holds, Says: "Sockets that stay in CLOSE_WAIT show a program that does not close: no timer of the kernel ends them."},
+	},
+	Play: closeWait,
 	Claims: []harness.Claim{
 		{
 			Says: "no timer runs in CLOSE_WAIT, and the socket is there still when the other end is gone",

@@ -7,6 +7,8 @@ var arrows = []row{
 	{room: "cmd/lastack", to: []string{"scenarios", "harness/file", "harness/check", "harness/report", "harness/matrix", "harness/analyze", "harness"}},
 	{room: "suites/specs", to: []string{"scenarios", "harness"}},
 	{room: "suites/*", to: []string{"suites/specs", "harness/file", "harness/check", "harness/matrix", "harness/analyze"}},
+	{room: "suites/kernel", to: []string{"suites/specs", "suites/kernel/docs"}},
+	{room: "suites/kernel/docs", to: []string{"scenarios", "harness"}},
 	{room: "scenarios", to: []string{"scenarios/*"}},
 	{room: "scenarios/stories", to: []string{"harness/file", "harness", "harness/record", "harness/expect"}},
 	{room: "scenarios/*", to: []string{"harness", "harness/record", "harness/expect"}},
