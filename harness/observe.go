@@ -195,6 +195,12 @@ func (p prober) Listening(host string, port uint16) bool {
 	return h.listening(port)
 }
 
+// Gone is met once the kernel of the host has no socket of the connection of
+// that number any more, a listener's request included.
+func (h *Host) Gone(conn int) inject.Condition {
+	return inject.Condition{Kind: inject.InState, Host: h.name, Conn: conn, State: tcp.Closed}
+}
+
 // Listening is met once a program of the host listens on a port, on any of the
 // host's addresses.
 func (h *Host) Listening(port uint16) inject.Condition {

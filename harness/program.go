@@ -75,6 +75,29 @@ func (p *Program) wait() {
 	s.Wire.wire.Do(func(e *inject.Engine, now time.Duration) { e.NoteExit(now, p.host.name) })
 }
 
+// drained bounds the wait for the rest of what an ended program wrote: something
+// that it left behind may keep the pipe open.
+const drained = time.Second
+
+// drain waits until all that a program wrote is kept, if it has ended.
+func (p *Program) drain() {
+	p.host.stage.mu.Lock()
+	ended := p.out.End >= 0
+	p.host.stage.mu.Unlock()
+	if !ended {
+		return
+	}
+	limit := time.NewTimer(drained)
+	defer limit.Stop()
+	for _, t := range []*tail{p.stdout, p.stderr} {
+		select {
+		case <-t.done:
+		case <-limit.C:
+			return
+		}
+	}
+}
+
 // Exited is met once a program of this host has ended.
 func (p *Program) Exited() inject.Condition {
 	return inject.Condition{Kind: inject.Exited, Host: p.host.name}

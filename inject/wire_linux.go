@@ -342,7 +342,7 @@ func (w *Wire) ask() {
 		}
 		if end := conn.EndOf(c.Host); end != nil {
 			if o, ok := w.config.Prober.Probe(c.Host, end.Addr, conn.Other(end).Addr); ok {
-				w.note(now, number, c.Host, o, -1, false)
+				w.note(w.config.Clock(), number, c.Host, o, -1, false)
 			}
 		}
 	}

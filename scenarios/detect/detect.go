@@ -17,6 +17,7 @@ func Scenarios() []harness.Scenario {
 		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout, ICMPInFinWait1,
 		[]harness.Scenario{
 			NeighbourFailed, NeighbourFailedEstablished, Heartbeat, KeepAliveSilentWithDataInFlight, FINNeverAnswered,
+			FINNeverAnsweredInClosing, DataNeverAnsweredInCloseWait, SYNACKNeverAcked,
 		},
 	)
 }

@@ -12,7 +12,7 @@ import (
 func Scenarios() []harness.Scenario {
 	single := []harness.Scenario{
 		ClosedPort, HalfOpen, AcceptQueueFull, AcceptQueueAbort, ListenerClosed, DataAfterClose, SockDestroy,
-		DataUnread, WriteFirst, AfterFIN, BehindData, BeforeData, BeforeFIN, OneSide, BothSides,
+		DataUnread, WriteFirst, AfterFIN, InClosing, BehindData, BeforeData, BeforeFIN, OneSide, BothSides,
 		SpoofedExact, SpoofedInWindow, SpoofedOutOfWindow, BlindSweep, BlindSYN, BlindData,
 	}
 	return slices.Concat(single, FINNumber, Timestamps, ChallengeLimit)

@@ -13,7 +13,7 @@ func Scenarios() []harness.Scenario {
 	return slices.Concat(
 		[]harness.Scenario{FinWait2Orphan, FinWait2HalfClosed, FinWait2Linger2, FinWait2KeepAlive},
 		FinWait2Timeouts,
-		[]harness.Scenario{FinWait2TimeoutWaited, CloseWaitLeak, TimeWait, TimeWaitRestarted},
+		[]harness.Scenario{FinWait2TimeoutWaited, CloseWaitLeak, TimeWait, TimeWaitOver, TimeWaitRestarted},
 		Binds, Connects,
 		[]harness.Scenario{PortsExhausted, Reconnect, ReconnectBelow}, SYNs,
 		[]harness.Scenario{OldDataIntoTimeWait}, OldDataIntoNext, Assassinations,

@@ -49,15 +49,15 @@ var Transitions = []Transition{
 	{From: tcp.Listen, To: tcp.Closed, Event: "close() of the listener", Ref: "RFC 9293 §3.10.4", Scenarios: []string{"reset/listener-closed-with-pending"}},
 
 	{From: tcp.SynSent, To: tcp.Established, Event: "SYN-ACK", Ref: "RFC 9293 §3.10.7.3", Scenarios: []string{"close/four-way", "close/simultaneous"}},
-	{From: tcp.SynSent, To: tcp.SynRecv, Event: "SYN (simultaneous open)", Ref: "RFC 9293 §3.10.7.3"},
+	{From: tcp.SynSent, To: tcp.SynRecv, Event: "SYN (simultaneous open)", Ref: "RFC 9293 §3.10.7.3", Scenarios: []string{"close/simultaneous-open"}},
 	{From: tcp.SynSent, To: tcp.Closed, Event: "close()", Ref: "RFC 9293 §3.10.4", Scenarios: []string{"close/syn-sent"}},
 	{From: tcp.SynSent, To: tcp.Closed, Event: "RST that acknowledges the SYN", Ref: "RFC 9293 §3.10.7.3", By: Reset, Scenarios: []string{"reset/closed-port"}},
 	{From: tcp.SynSent, To: tcp.Closed, Event: "no answer to any SYN", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"detect/syn-retries{tcp_syn_linear_timeouts=0}"}},
 
 	{From: tcp.SynRecv, To: tcp.Established, Event: "ACK of the SYN-ACK", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/four-way", "close/simultaneous"}},
-	{From: tcp.SynRecv, To: tcp.FinWait1, Event: "close() in a simultaneous open", Ref: "RFC 9293 §3.10.4"},
+	{From: tcp.SynRecv, To: tcp.FinWait1, Event: "close() in a simultaneous open", Ref: "RFC 9293 §3.10.4", Scenarios: []string{"close/simultaneous-open-close-in-syn-recv"}},
 	{From: tcp.SynRecv, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"close/syn-sent"}},
-	{From: tcp.SynRecv, To: tcp.Closed, Event: "no answer to any SYN-ACK", Ref: "RFC 9293 §3.10.8", By: Timer},
+	{From: tcp.SynRecv, To: tcp.Closed, Event: "no answer to any SYN-ACK", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"detect/syn-ack-never-answered"}},
 
 	{From: tcp.Established, To: tcp.FinWait1, Event: "close(), shutdown(WR)", Ref: "RFC 9293 §3.10.4", Scenarios: []string{"close/four-way", "close/simultaneous"}},
 	{From: tcp.Established, To: tcp.CloseWait, Event: "FIN", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/four-way", "close/fin-lost"}},
@@ -68,30 +68,30 @@ var Transitions = []Transition{
 	{From: tcp.FinWait1, To: tcp.FinWait2, Event: "ACK of the FIN", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/four-way", "close/fin-lost"}},
 	{From: tcp.FinWait1, To: tcp.Closing, Event: "FIN that does not acknowledge ours", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/simultaneous"}},
 	{From: tcp.FinWait1, To: tcp.TimeWait, Event: "FIN that acknowledges ours", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/three-way"}},
-	{From: tcp.FinWait1, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset},
+	{From: tcp.FinWait1, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"reset/right-before-fin"}},
 	{From: tcp.FinWait1, To: tcp.Closed, Event: "abort: SO_LINGER 0 after shutdown(WR), or data that nobody will read", Ref: "RFC 9293 §3.10.5", Scenarios: []string{"close/linger-zero-in{state=FIN_WAIT_1}"}},
 	{From: tcp.FinWait1, To: tcp.Closed, Event: "no answer to the FIN", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"detect/fin-never-answered"}},
 
 	{From: tcp.FinWait2, To: tcp.TimeWait, Event: "FIN", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/four-way", "close/fin-lost"}},
-	{From: tcp.FinWait2, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset},
+	{From: tcp.FinWait2, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"trap/rst-is-not-always-econnreset{FIN_WAIT_2}"}},
 	{From: tcp.FinWait2, To: tcp.Closed, Event: "abort: SO_LINGER 0 after shutdown(WR), or data that nobody will read", Ref: "RFC 9293 §3.10.5", Scenarios: []string{"close/linger-zero-in{state=FIN_WAIT_2}"}},
 
 	{From: tcp.CloseWait, To: tcp.LastAck, Event: "close(), shutdown(WR)", Ref: "RFC 9293 §3.10.4", Scenarios: []string{"close/four-way"}},
 	{From: tcp.CloseWait, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"close/linger-zero-in{state=FIN_WAIT_2}"}},
 	{From: tcp.CloseWait, To: tcp.Closed, Event: "abort: SO_LINGER 0, or close() with data unread", Ref: "RFC 9293 §3.10.5", Scenarios: []string{"close/linger-zero-in{state=CLOSE_WAIT}"}},
-	{From: tcp.CloseWait, To: tcp.Closed, Event: "no answer to data", Ref: "RFC 9293 §3.10.8", By: Timer},
+	{From: tcp.CloseWait, To: tcp.Closed, Event: "no answer to data", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"detect/data-never-answered-in-close-wait"}},
 
 	{From: tcp.Closing, To: tcp.TimeWait, Event: "ACK of the FIN", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/simultaneous"}},
-	{From: tcp.Closing, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset},
+	{From: tcp.Closing, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"reset/in-closing"}},
 	{From: tcp.Closing, To: tcp.Closed, Event: "abort: SO_LINGER 0 after shutdown(WR)", Ref: "RFC 9293 §3.10.5", Scenarios: []string{"close/linger-zero-in{state=CLOSING}"}},
-	{From: tcp.Closing, To: tcp.Closed, Event: "no answer to the FIN", Ref: "RFC 9293 §3.10.8", By: Timer},
+	{From: tcp.Closing, To: tcp.Closed, Event: "no answer to the FIN", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"detect/fin-never-answered-in-closing"}},
 
 	{From: tcp.LastAck, To: tcp.Closed, Event: "ACK of the FIN", Ref: "RFC 9293 §3.10.7.4", Scenarios: []string{"close/four-way", "close/last-ack-lost"}},
-	{From: tcp.LastAck, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset},
+	{From: tcp.LastAck, To: tcp.Closed, Event: "RST", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"reset/number-of-the-fin{state=LAST_ACK}", "crash/host-after-fin-boots"}},
 	{From: tcp.LastAck, To: tcp.Closed, Event: "abort: SO_LINGER 0 after shutdown(WR)", Ref: "RFC 9293 §3.10.5", Scenarios: []string{"close/linger-zero-in{state=LAST_ACK}"}},
 	{From: tcp.LastAck, To: tcp.Closed, Event: "no answer to the FIN", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"close/last-ack-lost-for-ever"}},
 
-	{From: tcp.TimeWait, To: tcp.Closed, Event: "60 s are over", Ref: "RFC 9293 §3.10.8", By: Timer},
+	{From: tcp.TimeWait, To: tcp.Closed, Event: "60 s are over", Ref: "RFC 9293 §3.10.8", By: Timer, Scenarios: []string{"wait/time-wait-waited"}},
 	{From: tcp.TimeWait, To: tcp.Closed, Event: "RST (`tcp_rfc1337=0`)", Ref: "RFC 9293 §3.10.7.4", By: Reset, Scenarios: []string{"middlebox/nat-reuses-port-of-time-wait{tcp_rfc1337=0}"}},
 	{From: tcp.TimeWait, To: tcp.SynRecv, Event: "SYN of a new connection on the same ports", Ref: "RFC 9293 §3.6.1", Scenarios: []string{"middlebox/nat-reuses-port-of-time-wait{tcp_rfc1337=0}"}},
 }
@@ -100,7 +100,7 @@ var Transitions = []Transition{
 var Additions = []Transition{
 	{From: tcp.FinWait1, To: tcp.Closed, Event: "ACK of the FIN, where TCP_LINGER2 is negative", Ref: "tcp_rcv_state_process", Scenarios: []string{"close/linger2-negative"}},
 	{From: tcp.FinWait2, To: tcp.Closed, Event: "`tcp_fin_timeout` or TCP_LINGER2 is over, and nobody holds the socket", Ref: "tcp_time_wait", By: Timer, Scenarios: []string{"trap/fin-wait-2-time-is-not-tcp-fin-timeout{tcp_fin_timeout=61}"}},
-	{From: tcp.TimeWait, To: tcp.SynSent, Event: "connect() from the same port (`tcp_tw_reuse`)", Ref: "tcp_twsk_unique"},
+	{From: tcp.TimeWait, To: tcp.SynSent, Event: "connect() from the same port (`tcp_tw_reuse`)", Ref: "tcp_twsk_unique", Scenarios: []string{"wait/connect-from-port-in-time-wait{bind=0,tcp_tw_reuse=1,tcp_timestamps=1}"}},
 }
 
 // Lack is a transition of RFC 9293 that Linux does not have.
