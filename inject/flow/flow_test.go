@@ -36,11 +36,9 @@ func hostOf(a netip.Addr) string {
 //
 // A line may end in "lost" (not delivered), "win N", and "isn N" on a SYN.
 type wire struct {
-	t     *testing.T
-	flow  *Tracker
-	isn   map[byte]tcp.Seq
-	lost  []func()
-	names []string
+	t    *testing.T
+	flow *Tracker
+	isn  map[byte]tcp.Seq
 }
 
 func newWire(t *testing.T) *wire {

@@ -54,9 +54,9 @@ can tell.
 		{
 			Says: "it does so when its retransmission timer runs out, not before",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "client", tcp.FinWait1)
+				waiting := FirstIn(g, r, "client", tcp.FinWait1)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
-				g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: fourWay},
 		},
@@ -67,8 +67,8 @@ can tell.
 				state, known := r.StateAt(1, "server", again.T)
 				g.Expect(known).To(BeTrue())
 				g.Expect(state.State).To(Equal(tcp.CloseWait))
-				g.Expect(call(g, r, "server", "read", 1).Result).To(BeZero())
-				g.Expect(first(g, r, "server", tcp.CloseWait).T).To(BeNumerically("<", again.T))
+				g.Expect(Call(g, r, "server", "read", 1).Result).To(BeZero())
+				g.Expect(FirstIn(g, r, "server", tcp.CloseWait).T).To(BeNumerically("<", again.T))
 			},
 			Refute: harness.Variant{Play: finLost},
 		},
@@ -77,7 +77,7 @@ can tell.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Dropped("server.ACK(client.FIN)"))
 				g.Expect(r).To(Delivered("client.FIN#2", "server.ACK(client.FIN)"))
-				g.Expect(first(g, r, "client", tcp.FinWait2).T).To(BeNumerically(">=", Find(g, r, "client.FIN#2").T))
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait2).T).To(BeNumerically(">=", Find(g, r, "client.FIN#2").T))
 			},
 			Refute: harness.Variant{Play: finLost},
 		},

@@ -29,9 +29,9 @@ both leave at once.
 		{
 			Says: "nothing is sent before close(): the client's next segment after the handshake is the FIN",
 			Judge: func(g Gomega, r *record.Run) {
-				sent := next(g, r, "client", call(g, r, "client", "write", 1).T)
+				sent := next(g, r, "client", Call(g, r, "client", "write", 1).T)
 				g.Expect(sent.Flags.Has(tcp.FIN)).To(BeTrue())
-				g.Expect(sent.T).To(BeNumerically(">=", call(g, r, "client", "close", 1).T))
+				g.Expect(sent.T).To(BeNumerically(">=", Call(g, r, "client", "close", 1).T))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { corked(s, false) }},
 		},
@@ -48,7 +48,7 @@ both leave at once.
 			Says: "the other end reads them, and then the end of file",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(results(r, "server", "read")).To(Equal([]int64{3, 0}))
-				g.Expect(call(g, r, "server", "read", 1).Data).To(Equal([]byte("abc")))
+				g.Expect(Call(g, r, "server", "read", 1).Data).To(Equal([]byte("abc")))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lingerZero(s, true) }},
 		},

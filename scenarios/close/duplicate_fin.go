@@ -45,7 +45,7 @@ D-SACK for the FIN's number.
 				g.Expect(fin.Departures).To(HaveLen(2))
 				acks := All(g, r, "server.ACK(client.FIN)")
 				g.Expect(acks[0].Ack).To(Equal(fin.Seq + 1))
-				g.Expect(acks[0].T).To(BeNumerically("<", call(g, r, "server", "close", 1).T))
+				g.Expect(acks[0].T).To(BeNumerically("<", Call(g, r, "server", "close", 1).T))
 				g.Expect(r).To(HaveDelta("client", "Tcp.RetransSegs", 0))
 			},
 			Refute: harness.Variant{Play: fourWay},

@@ -53,7 +53,7 @@ are taken at once.
 			Says: "the data ends the wait: the server is in CLOSE_WAIT, and one ACK covers both",
 			Judge: func(g Gomega, r *record.Run) {
 				data := Find(g, r, "client.DATA")
-				closeWait := first(g, r, "server", tcp.CloseWait)
+				closeWait := FirstIn(g, r, "server", tcp.CloseWait)
 				g.Expect(closeWait.T).To(BeNumerically(">=", data.Departures[0].T))
 				fin := Find(g, r, "client.FIN")
 				g.Expect(data.Departures[0].T).To(BeNumerically(">", fin.Departures[0].T))
@@ -65,7 +65,7 @@ are taken at once.
 			Says: "the program reads the data before the end of file, in the order in which it was written",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(results(r, "server", "read")).To(Equal([]int64{int64(len("data")), 0}))
-				g.Expect(call(g, r, "server", "read", 1).Data).To(Equal([]byte("data")))
+				g.Expect(Call(g, r, "server", "read", 1).Data).To(Equal([]byte("data")))
 			},
 			// What never comes is never read: the FIN alone ends nothing.
 			Refute: harness.Variant{Play: fourWay},

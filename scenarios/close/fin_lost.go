@@ -44,7 +44,7 @@ FIN and repeats it. Until the copy arrives the server believes in ESTABLISHED.
 			Says: "it stays in FIN_WAIT_1 until the copy is acknowledged",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
-				moved := first(g, r, "client", tcp.FinWait2)
+				moved := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(moved.T).To(BeNumerically(">=", Find(g, r, "client.FIN#2").T))
 			},
 			Refute: harness.Variant{Play: fourWay},
@@ -52,17 +52,17 @@ FIN and repeats it. Until the copy arrives the server believes in ESTABLISHED.
 		{
 			Says: "the FIN that was lost was waiting for its timer as an orphan: no descriptor was left",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "client", tcp.FinWait1)
+				waiting := FirstIn(g, r, "client", tcp.FinWait1)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
 				g.Expect(waiting.Orphan).To(BeTrue())
-				g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: fourWay},
 		},
 		{
 			Says: "the server knows nothing of the close until the copy arrives",
 			Judge: func(g Gomega, r *record.Run) {
-				knows := first(g, r, "server", tcp.CloseWait)
+				knows := FirstIn(g, r, "server", tcp.CloseWait)
 				g.Expect(knows.T).To(BeNumerically(">=", Find(g, r, "client.FIN#2").T))
 				for _, c := range r.Server().Calls {
 					if c.Name == "read" {

@@ -53,7 +53,7 @@ CLOSE_WAIT before the program has read anything.
 			Judge: func(g Gomega, r *record.Run) {
 				acked := Find(g, r, "server.ACK(client.DATA)")
 				g.Expect(Find(g, r, "client.FIN").T).To(BeNumerically("<", acked.Departures[0].T))
-				g.Expect(Find(g, r, "client.FIN").T).To(BeNumerically(">=", call(g, r, "client", "close", 1).T))
+				g.Expect(Find(g, r, "client.FIN").T).To(BeNumerically(">=", Call(g, r, "client", "close", 1).T))
 				g.Expect(r).To(HaveCount("client.DATA", 2))
 			},
 			Refute: harness.Variant{Play: finWithData},
@@ -62,8 +62,8 @@ CLOSE_WAIT before the program has read anything.
 			Says: "the bytes are read before the end of file, out of CLOSE_WAIT",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(results(r, "server", "read")).To(Equal([]int64{2, 0}))
-				closeWait := first(g, r, "server", tcp.CloseWait)
-				g.Expect(closeWait.T).To(BeNumerically("<=", call(g, r, "server", "read", 1).End))
+				closeWait := FirstIn(g, r, "server", tcp.CloseWait)
+				g.Expect(closeWait.T).To(BeNumerically("<=", Call(g, r, "server", "read", 1).End))
 			},
 			Refute: harness.Variant{Play: fourWay},
 		},

@@ -84,7 +84,7 @@ itself; the second FIN waits for the other program to call close().
 		{
 			Says: "TIME_WAIT is on the side that closed first, and will last 60 s: a constant of Linux, not 2 MSL of anything",
 			Judge: func(g Gomega, r *record.Run) {
-				wait := first(g, r, "client", tcp.TimeWait)
+				wait := FirstIn(g, r, "client", tcp.TimeWait)
 				g.Expect(wait.Timer).To(Equal("timewait"))
 				g.Expect(wait.Expires).To(BeNumerically("~", time.Minute, time.Second))
 				g.Expect(r).NotTo(HaveStates("server", tcp.TimeWait))

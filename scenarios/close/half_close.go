@@ -67,7 +67,7 @@ end closes, or for ever.
 		{
 			Says: "the direction that was shut down is shut: write() fails with EPIPE and SIGPIPE, and sends nothing",
 			Judge: func(g Gomega, r *record.Run) {
-				write := call(g, r, "client", "write", 1)
+				write := Call(g, r, "client", "write", 1)
 				g.Expect(write.Errno).To(Equal("EPIPE"))
 				g.Expect(write.Signal).To(Equal("SIGPIPE"))
 				g.Expect(r).NotTo(Segments("client.DATA"))

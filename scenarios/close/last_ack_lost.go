@@ -51,10 +51,10 @@ forgotten the connection, acknowledges it again.
 		{
 			Says: "it does so when its retransmission timer runs out, not before",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "server", tcp.LastAck)
+				waiting := FirstIn(g, r, "server", tcp.LastAck)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
 				again := Find(g, r, "server.FIN#2")
-				g.Expect(again.T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy), "timers run late, never early")
+				g.Expect(again.T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy), "timers run late, never early")
 			},
 			Refute: harness.Variant{Play: nothingLost},
 		},
@@ -72,7 +72,7 @@ forgotten the connection, acknowledges it again.
 		{
 			Says: "the repeated FIN starts TIME_WAIT's 60 s again",
 			Judge: func(g Gomega, r *record.Run) {
-				first, restarted := first(g, r, "client", tcp.TimeWait), last(g, r, "client", tcp.TimeWait)
+				first, restarted := FirstIn(g, r, "client", tcp.TimeWait), LastIn(g, r, "client", tcp.TimeWait)
 				again := Find(g, r, "server.FIN#2")
 				g.Expect(restarted.T).To(BeNumerically(">=", again.T))
 				g.Expect(first.Expires).To(BeNumerically("~", time.Minute, time.Second))
@@ -84,7 +84,7 @@ forgotten the connection, acknowledges it again.
 			Says: "the server stays in LAST_ACK until the ACK arrives, and is gone then",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("server", tcp.CloseWait, tcp.LastAck, tcp.Closed))
-				gone := first(g, r, "server", tcp.Closed)
+				gone := FirstIn(g, r, "server", tcp.Closed)
 				g.Expect(gone.T).To(BeNumerically(">=", Find(g, r, "client.ACK(server.FIN)#2").T))
 			},
 			Refute: harness.Variant{Play: nothingLost},

@@ -48,7 +48,7 @@ The play sets tcp_orphan_retries to 1; stock is 0, which means 8.
 				g.Expect(len(fins)).To(BeNumerically(">=", 3))
 				g.Expect(Gap(fins[1], fins[2])).To(BeNumerically(">=", 300*time.Millisecond))
 				g.Expect(r).To(HaveStates("server", tcp.LastAck, tcp.Closed))
-				g.Expect(first(g, r, "server", tcp.Closed).T).To(BeNumerically(">", fins[len(fins)-1].T))
+				g.Expect(FirstIn(g, r, "server", tcp.Closed).T).To(BeNumerically(">", fins[len(fins)-1].T))
 			},
 			Refute: harness.Variant{Play: LastACKLost.Play},
 		},
@@ -74,7 +74,7 @@ The play sets tcp_orphan_retries to 1; stock is 0, which means 8.
 				fins := All(g, r, "server.FIN")
 				g.Expect(len(fins)).To(BeNumerically(">=", 3))
 				g.Expect(r).To(HaveCount("client.ACK(server.FIN)", len(fins)))
-				restarted := last(g, r, "client", tcp.TimeWait)
+				restarted := LastIn(g, r, "client", tcp.TimeWait)
 				g.Expect(restarted.T).To(BeNumerically(">=", fins[len(fins)-1].T))
 				g.Expect(restarted.Expires).To(BeNumerically("~", time.Minute, time.Second))
 			},
@@ -83,9 +83,9 @@ The play sets tcp_orphan_retries to 1; stock is 0, which means 8.
 		{
 			Says: "neither program is told: each close() has returned 0 long before",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "server", "close", 1)
+				closed := Call(g, r, "server", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
-				g.Expect(call(g, r, "client", "close", 1).Result).To(BeZero())
+				g.Expect(Call(g, r, "client", "close", 1).Result).To(BeZero())
 				fins := All(g, r, "server.FIN")
 				g.Expect(len(fins)).To(BeNumerically(">", 1))
 				g.Expect(closed.End).To(BeNumerically("<", fins[1].T))

@@ -36,7 +36,7 @@ wants to know must wait for the other end's answer.
 		{
 			Says: "close() returns 0 before the data or the FIN is delivered",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
+				closed := Call(g, r, "client", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
 				g.Expect(Find(g, r, "client.FIN").Departures[0].T).To(BeNumerically(">=", closed.End))
 			},
@@ -45,7 +45,7 @@ wants to know must wait for the other end's answer.
 		{
 			Says: "what is left is the kernel's: an orphan in FIN_WAIT_1",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(first(g, r, "client", tcp.FinWait1).Orphan).To(BeTrue())
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait1).Orphan).To(BeTrue())
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lingering(s, func(c *harness.Peer) { c.Linger(5) }) }},
 		},
@@ -88,7 +88,7 @@ no orphan.
 		{
 			Says: "close() returns 0 only when the ACK of the FIN was delivered",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
+				closed := Call(g, r, "client", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
 				g.Expect(closed.End).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T))
 			},
@@ -97,8 +97,8 @@ no orphan.
 		{
 			Says: "it does not wait for the other program: it returns before the server reads",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
-				g.Expect(closed.End).To(BeNumerically("<=", call(g, r, "server", "read", 1).T))
+				closed := Call(g, r, "client", "close", 1)
+				g.Expect(closed.End).To(BeNumerically("<=", Call(g, r, "server", "read", 1).T))
 				g.Expect(closed.End).To(BeNumerically(">=", Find(g, r, "client.FIN").Departures[0].T))
 			},
 			Refute: harness.Variant{Play: LingerOff.Play},
@@ -106,7 +106,7 @@ no orphan.
 		{
 			Says: "while it waits the socket is in FIN_WAIT_1 and no orphan",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "client", tcp.FinWait1)
+				waiting := FirstIn(g, r, "client", tcp.FinWait1)
 				g.Expect(waiting.Orphan).To(BeFalse())
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
 			},
@@ -138,16 +138,16 @@ on it is an orphan as after any close(), and repeats its FIN.
 		{
 			Says: "close() returns after its second, not before, and returns 0",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
+				closed := Call(g, r, "client", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
-				g.Expect(closed.End - closed.T).To(BeNumerically(">=", time.Second-jiffy))
+				g.Expect(closed.End - closed.T).To(BeNumerically(">=", time.Second-Jiffy))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lingeringInVain(s, func(*harness.Peer) {}) }},
 		},
 		{
 			Says: "the FIN was sent and repeated meanwhile, and nothing of it was acknowledged",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
+				closed := Call(g, r, "client", "close", 1)
 				fins := 0
 				for _, fin := range All(g, r, "client.FIN") {
 					if fin.T < closed.End {
@@ -171,11 +171,11 @@ on it is an orphan as after any close(), and repeats its FIN.
 		{
 			Says: "the socket is an orphan only when close() has returned",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
-				g.Expect(first(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
-				orphan := last(g, r, "client", tcp.FinWait1)
+				closed := Call(g, r, "client", "close", 1)
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
+				orphan := LastIn(g, r, "client", tcp.FinWait1)
 				g.Expect(orphan.Orphan).To(BeTrue())
-				g.Expect(orphan.T).To(BeNumerically(">=", closed.T+time.Second-jiffy))
+				g.Expect(orphan.T).To(BeNumerically(">=", closed.T+time.Second-Jiffy))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lingeringInVain(s, func(*harness.Peer) {}) }},
 		},

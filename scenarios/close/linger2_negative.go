@@ -38,7 +38,7 @@ TCPAbortOnLinger: that one counts only where close() itself finds FIN_WAIT_2
 				g.Expect(r).To(Delivered("client.FIN", "server.ACK(client.FIN)", "client.RST"))
 				reset := Find(g, r, "client.RST")
 				g.Expect(reset.T).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").Departures[0].T))
-				g.Expect(reset.T).To(BeNumerically("<", call(g, r, "server", "write", 1).T), "nobody had to write first")
+				g.Expect(reset.T).To(BeNumerically("<", Call(g, r, "server", "write", 1).T), "nobody had to write first")
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, false) }},
 		},

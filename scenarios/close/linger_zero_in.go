@@ -36,7 +36,7 @@ func lingerZeroIn(state tcp.State, resets bool) harness.Scenario {
 	was := harness.Claim{
 		Says: fmt.Sprintf("the client is in %s, with its descriptor, when it closes", state),
 		Judge: func(g Gomega, r *record.Run) {
-			before, known := r.StateAt(1, "client", call(g, r, "client", "close", 1).T)
+			before, known := r.StateAt(1, "client", Call(g, r, "client", "close", 1).T)
 			g.Expect(known).To(BeTrue())
 			g.Expect(before.State).To(Equal(state))
 			g.Expect(before.Orphan).To(BeFalse())
@@ -58,7 +58,7 @@ close() resets what shutdown() or the other end's FIN had begun to end in order.
 			{
 				Says: "close() sends a RST and returns 0",
 				Judge: func(g Gomega, r *record.Run) {
-					closing := call(g, r, "client", "close", 1)
+					closing := Call(g, r, "client", "close", 1)
 					g.Expect(closing.Result).To(BeZero())
 					g.Expect(Find(g, r, "client.RST").T).To(BeNumerically(">=", closing.T))
 					g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnData", 1))
@@ -68,7 +68,7 @@ close() resets what shutdown() or the other end's FIN had begun to end in order.
 			{
 				Says: "both ends are gone with it: the ordinary end of the close never comes",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(last(g, r, "client", tcp.Closed).T).To(BeNumerically(">=", call(g, r, "client", "close", 1).T))
+					g.Expect(LastIn(g, r, "client", tcp.Closed).T).To(BeNumerically(">=", Call(g, r, "client", "close", 1).T))
 					g.Expect(r).To(HaveStates("server", tcp.Closed))
 					g.Expect(r).NotTo(HaveStates("client", tcp.TimeWait))
 					g.Expect(r).NotTo(HaveStates("client", tcp.LastAck))
@@ -95,7 +95,7 @@ that makes the other end close first can.
 			{
 				Says: "close() sends nothing: the next segment of the client is the ACK of a repeated FIN",
 				Judge: func(g Gomega, r *record.Run) {
-					sent := next(g, r, "client", call(g, r, "client", "close", 1).T)
+					sent := next(g, r, "client", Call(g, r, "client", "close", 1).T)
 					g.Expect(sent.Flags).To(Equal(tcp.ACK))
 					g.Expect(r).NotTo(Segments("client.RST"))
 				},
@@ -104,7 +104,7 @@ that makes the other end close first can.
 			{
 				Says: "TIME_WAIT lives on: it answers out of its own state, with its timer running",
 				Judge: func(g Gomega, r *record.Run) {
-					sent := next(g, r, "client", call(g, r, "client", "close", 1).T)
+					sent := next(g, r, "client", Call(g, r, "client", "close", 1).T)
 					state, known := r.StateAt(1, "client", sent.T)
 					g.Expect(known).To(BeTrue())
 					g.Expect(state.State).To(Equal(tcp.TimeWait))
@@ -132,7 +132,7 @@ a RST is seen after all, but the close did not send it.
 		{
 			Says: "close() sends nothing: the client's next segment is the RST that answers an ACK delivered later",
 			Judge: func(g Gomega, r *record.Run) {
-				closing := call(g, r, "client", "close", 1)
+				closing := Call(g, r, "client", "close", 1)
 				ack := Find(g, r, "server.ACK(client.FIN)")
 				g.Expect(ack.Departures[0].T).To(BeNumerically(">=", closing.T))
 				sent := next(g, r, "client", closing.T)
@@ -145,7 +145,7 @@ a RST is seen after all, but the close did not send it.
 		{
 			Says: "the socket is gone with the call, although its FIN is not acknowledged",
 			Judge: func(g Gomega, r *record.Run) {
-				gone := first(g, r, "client", tcp.Closed)
+				gone := FirstIn(g, r, "client", tcp.Closed)
 				g.Expect(gone.T).To(BeNumerically("<=", Find(g, r, "server.ACK(client.FIN)").Departures[0].T))
 			},
 			Refute: ordinary,

@@ -43,22 +43,22 @@ its socket: what waits is a mini-socket with a timer of tcp_fin_timeout, 60 s.
 		{
 			Says: "it waits for its timer in LAST_ACK, as an orphan: close() had returned 0 at once",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "server", tcp.LastAck)
+				waiting := FirstIn(g, r, "server", tcp.LastAck)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
 				g.Expect(waiting.Orphan).To(BeTrue())
 				again := Find(g, r, "server.FIN#2")
-				g.Expect(again.T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
-				g.Expect(call(g, r, "server", "close", 1).End).To(BeNumerically("<", again.T))
+				g.Expect(again.T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
+				g.Expect(Call(g, r, "server", "close", 1).End).To(BeNumerically("<", again.T))
 			},
 			Refute: harness.Variant{Play: fourWay},
 		},
 		{
 			Says: "until the copy comes the client stays in FIN_WAIT_2, which would be given up after tcp_fin_timeout: 60 s",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, "client", tcp.FinWait2)
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Timer).To(Equal("timewait"))
 				g.Expect(waiting.Expires).To(BeNumerically("~", time.Minute, time.Second))
-				g.Expect(first(g, r, "client", tcp.TimeWait).T).To(BeNumerically(">=", Find(g, r, "server.FIN#2").T))
+				g.Expect(FirstIn(g, r, "client", tcp.TimeWait).T).To(BeNumerically(">=", Find(g, r, "server.FIN#2").T))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_fin_timeout", Value: "10"}}},
 		},
@@ -66,7 +66,7 @@ its socket: what waits is a mini-socket with a timer of tcp_fin_timeout, 60 s.
 			Says: "the server is gone only when the copy is acknowledged",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("server", tcp.CloseWait, tcp.LastAck, tcp.Closed))
-				g.Expect(first(g, r, "server", tcp.Closed).T).To(BeNumerically(">=", Find(g, r, "server.FIN#2").T))
+				g.Expect(FirstIn(g, r, "server", tcp.Closed).T).To(BeNumerically(">=", Find(g, r, "server.FIN#2").T))
 			},
 			Refute: harness.Variant{Play: fourWay},
 		},

@@ -38,7 +38,7 @@ not time out, and that can be asked for its error.
 		{
 			Says: "until then the client is in FIN_WAIT_2 with its descriptor and without a timer",
 			Judge: func(g Gomega, r *record.Run) {
-				wait := last(g, r, "client", tcp.FinWait2)
+				wait := LastIn(g, r, "client", tcp.FinWait2)
 				g.Expect(wait.Orphan).To(BeFalse())
 				g.Expect(wait.Timer).To(BeEmpty())
 				g.Expect(wait.T).To(BeNumerically("<=", Find(g, r, "server.DATA").T))
@@ -50,7 +50,7 @@ not time out, and that can be asked for its error.
 			Says: "the descriptor goes on: read() returns 0 before the data, poll() shows HUP",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(results(r, "client", "recv")).To(Equal([]int64{0}))
-				g.Expect(call(g, r, "client", "poll", 1).Call).To(ContainSubstring("HUP"))
+				g.Expect(Call(g, r, "client", "poll", 1).Call).To(ContainSubstring("HUP"))
 				g.Expect(r).To(Returned("client", "close", 0))
 			},
 			Refute: harness.Variant{Play: closedInstead},

@@ -35,9 +35,9 @@ byte, and then the end of file.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Returned("client", "shutdown", 0))
 				fin := Find(g, r, "client.FIN")
-				g.Expect(call(g, r, "client", "shutdown", 1).End).To(BeNumerically("<", fin.T))
-				g.Expect(first(g, r, "client", tcp.FinWait1).T).To(BeNumerically("<", call(g, r, "server", "bulk-read", 1).T))
-				g.Expect(fin.T).To(BeNumerically(">", call(g, r, "server", "bulk-read", 1).T))
+				g.Expect(Call(g, r, "client", "shutdown", 1).End).To(BeNumerically("<", fin.T))
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait1).T).To(BeNumerically("<", Call(g, r, "server", "bulk-read", 1).T))
+				g.Expect(fin.T).To(BeNumerically(">", Call(g, r, "server", "bulk-read", 1).T))
 			},
 			Refute: harness.Variant{Play: halfClose},
 		},
@@ -57,8 +57,8 @@ byte, and then the end of file.
 		{
 			Says: "the reader gets every byte and then the end of file",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[8192 bytes]"))
-				g.Expect(call(g, r, "server", "bulk-read", 1).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[8192 bytes]"))
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Errno).To(BeEmpty())
 				g.Expect(r).To(HaveStates("server", tcp.CloseWait))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) {
@@ -71,7 +71,7 @@ byte, and then the end of file.
 		{
 			Says: "the descriptor stays: the client is in FIN_WAIT_2 without a timer, and no orphan",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := last(g, r, "client", tcp.FinWait2)
+				waiting := LastIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Orphan).To(BeFalse())
 				g.Expect(waiting.Timer).To(BeEmpty())
 			},

@@ -35,7 +35,7 @@ Linux goes on receiving, acknowledging and queueing, and hands out what is queue
 				g.Expect(r).To(Returned("client", "shutdown", 0))
 				silent := true
 				for _, s := range r.Segments {
-					if s.Other || s.Seq == 0 || s.T <= call(g, r, "client", "shutdown", 1).T {
+					if s.Other || s.Seq == 0 || s.T <= Call(g, r, "client", "shutdown", 1).T {
 						continue
 					}
 					silent = silent && s.From == "server"

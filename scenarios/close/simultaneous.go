@@ -68,7 +68,7 @@ closer, and two ports are kept for 60 s.
 				} {
 					ack := Find(g, r, end.ack)
 					g.Expect(ack.Flags).To(Equal(tcp.ACK))
-					g.Expect(first(g, r, end.host, tcp.TimeWait).T).To(BeNumerically(">=", ack.Departures[0].T))
+					g.Expect(FirstIn(g, r, end.host, tcp.TimeWait).T).To(BeNumerically(">=", ack.Departures[0].T))
 				}
 			},
 			Refute: harness.Variant{Play: threeWay},
@@ -78,7 +78,7 @@ closer, and two ports are kept for 60 s.
 			Judge: func(g Gomega, r *record.Run) {
 				for _, host := range []string{"client", "server"} {
 					g.Expect(r).To(HaveTimer(host, tcp.Closing, "retransmit"))
-					g.Expect(first(g, r, host, tcp.Closing).Orphan).To(BeTrue())
+					g.Expect(FirstIn(g, r, host, tcp.Closing).Orphan).To(BeTrue())
 				}
 			},
 			Refute: harness.Variant{Play: fourWay},
@@ -87,7 +87,7 @@ closer, and two ports are kept for 60 s.
 			Says: "both ends pay for the close: each is in TIME_WAIT for 60 s",
 			Judge: func(g Gomega, r *record.Run) {
 				for _, host := range []string{"client", "server"} {
-					wait := first(g, r, host, tcp.TimeWait)
+					wait := FirstIn(g, r, host, tcp.TimeWait)
 					g.Expect(wait.Timer).To(Equal("timewait"))
 					g.Expect(wait.Expires).To(BeNumerically("~", time.Minute, time.Second))
 				}

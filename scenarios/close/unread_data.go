@@ -42,7 +42,7 @@ the end of file.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("server.DATA", "client.RST"))
 				g.Expect(r).NotTo(Segments("client.FIN"))
-				g.Expect(Find(g, r, "client.RST").T).To(BeNumerically(">=", call(g, r, "client", "close", 1).T))
+				g.Expect(Find(g, r, "client.RST").T).To(BeNumerically(">=", Call(g, r, "client", "close", 1).T))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnClose", 1))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { closeUnread(s, true) }},

@@ -47,11 +47,11 @@ everything arrives, FIN included.
 		{
 			Says: "close() returns 0 at once, and leaves an orphan in FIN_WAIT_1 whose FIN has not left",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "client", "close", 1)
+				closed := Call(g, r, "client", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
-				waiting := last(g, r, "client", tcp.FinWait1)
+				waiting := LastIn(g, r, "client", tcp.FinWait1)
 				g.Expect(waiting.Orphan).To(BeTrue())
-				g.Expect(first(g, r, "client", tcp.FinWait1).T).To(BeNumerically("<", Find(g, r, "client.FIN").T))
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait1).T).To(BeNumerically("<", Find(g, r, "client.FIN").T))
 				g.Expect(closed.End).To(BeNumerically("<", Find(g, r, "client.PROBE#2").T))
 			},
 			Refute: harness.Variant{Play: finLost},
@@ -70,7 +70,7 @@ everything arrives, FIN included.
 			Says: "the FIN leaves only when the other program has read: behind every byte",
 			Judge: func(g Gomega, r *record.Run) {
 				fin := Find(g, r, "client.FIN")
-				g.Expect(fin.T).To(BeNumerically(">", call(g, r, "server", "bulk-read", 1).T))
+				g.Expect(fin.T).To(BeNumerically(">", Call(g, r, "server", "bulk-read", 1).T))
 				g.Expect(fin.Seq + int64(fin.Len)).To(BeEquivalentTo(1 + flood))
 				g.Expect(r).To(Delivered("server.ACK(client.FIN)"))
 			},
@@ -79,7 +79,7 @@ everything arrives, FIN included.
 		{
 			Says: "nothing is lost: the reader gets every byte and the end of file, and the close ends in order",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[8192 bytes]"))
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[8192 bytes]"))
 				g.Expect(r).To(HaveStates("client", tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},

@@ -37,7 +37,7 @@ that finds the cable in is acknowledged. Neither program learns of anything.
 					g.Expect(x.Seq).To(Equal(copies[0].Seq))
 					g.Expect(len(x.Departures) > 0).To(Equal(i == len(copies)-1), "only the last one was delivered")
 				}
-				g.Expect(call(g, r, "server", "plug", 1).T).To(BeNumerically(">=", copies[0].T))
+				g.Expect(Call(g, r, "server", "plug", 1).T).To(BeNumerically(">=", copies[0].T))
 				g.Expect(r).To(Delivered("client.DATA@1", "server.ACK(client.DATA@1)"))
 			},
 			Refute: harness.Variant{Play: cableStays},
@@ -47,7 +47,7 @@ that finds the cable in is acknowledged. Neither program learns of anything.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established))
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established))
-				g.Expect(call(g, r, "server", "unplug", 1).End).To(BeNumerically(">=", 0))
+				g.Expect(Call(g, r, "server", "unplug", 1).End).To(BeNumerically(">=", 0))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { boots(s, true) }},
 		},
@@ -127,7 +127,7 @@ what it has is answered at once, and counted (TCPDSACKOldSent).
 			{
 				Says: arrives,
 				Judge: func(g Gomega, r *record.Run) {
-					read, again := call(g, r, "server", "read", 1), Find(g, r, "client.DATA@1#2")
+					read, again := Call(g, r, "server", "read", 1), Find(g, r, "client.DATA@1#2")
 					g.Expect(read.Result).To(BeEquivalentTo(1))
 					if toServer {
 						g.Expect(read.End).To(BeNumerically(">=", again.T))
@@ -152,7 +152,7 @@ what it has is answered at once, and counted (TCPDSACKOldSent).
 				Says: "when the network is whole again both ends go on: ESTABLISHED, and nothing is unacknowledged",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established))
-					g.Expect(end(g, r, 1, "client").Timer).To(BeEmpty())
+					g.Expect(LastSeen(g, r, "client").Timer).To(BeEmpty())
 				},
 				Refute: harness.Variant{Play: hostSending},
 			},

@@ -64,7 +64,7 @@ comes after 3 s. Nothing is sent then, and no program is told, for none is left.
 				g.Expect(len(fins)).To(BeNumerically(">=", 3))
 				for i := 1; i < len(fins); i++ {
 					// Timers are late and never early.
-					g.Expect(Gap(fins[i-1], fins[i])).To(BeNumerically(">=", time.Duration(1<<(i-1))*200*time.Millisecond-jiffy))
+					g.Expect(Gap(fins[i-1], fins[i])).To(BeNumerically(">=", time.Duration(1<<(i-1))*200*time.Millisecond-Jiffy))
 				}
 			},
 			// The first repeat is then a tail-loss probe, and the second comes too soon.
@@ -73,10 +73,10 @@ comes after 3 s. Nothing is sent then, and no program is told, for none is left.
 		{
 			Says: "the socket is an orphan in LAST_ACK with a retransmission timer, and is gone when the last timer runs out",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := last(g, r, 1, "server", tcp.LastAck)
+				waiting := LastIn(g, r, "server", tcp.LastAck)
 				g.Expect(waiting.Orphan).To(BeTrue())
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
-				g.Expect(first(g, r, 1, "server", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(FirstIn(g, r, "server", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: hostBootsEarly},
 		},
@@ -92,7 +92,7 @@ comes after 3 s. Nothing is sent then, and no program is told, for none is left.
 		{
 			Says: "the program was told long before that all is well: close() returned 0",
 			Judge: func(g Gomega, r *record.Run) {
-				closed := call(g, r, "server", "close", 1)
+				closed := Call(g, r, "server", "close", 1)
 				g.Expect(closed.Result).To(BeZero())
 				g.Expect(closed.End).To(BeNumerically("<", Find(g, r, "server.FIN#2").T))
 			},
@@ -134,14 +134,14 @@ ACK field names. LAST_ACK ends at once.
 				reset := Find(g, r, "client.RST")
 				g.Expect(reset.Flags).To(Equal(tcp.RST))
 				g.Expect(reset.Seq).To(Equal(Find(g, r, "server.FIN").Ack))
-				g.Expect(reset.T).To(BeNumerically(">=", call(g, r, "client", "boot", 1).T))
+				g.Expect(reset.T).To(BeNumerically(">=", Call(g, r, "client", "boot", 1).T))
 			},
 			Refute: harness.Variant{Play: hostAfterFIN},
 		},
 		{
 			Says: "LAST_ACK ends at the RST, before its retransmissions are used up",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(after(g, r, 1, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("server", "TcpExt.TCPAbortOnTimeout", 0))
 			},
 			Refute: harness.Variant{Play: hostAfterFIN},
@@ -150,7 +150,7 @@ ACK field names. LAST_ACK ends at once.
 			Says: "the FIN that was sent while the power was off reached nobody",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(Find(g, r, "server.FIN").Departures).To(BeEmpty())
-				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically("<", call(g, r, "client", "boot", 1).End))
+				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically("<", Call(g, r, "client", "boot", 1).End))
 			},
 			Refute: harness.Variant{Play: hostStays},
 		},
@@ -158,7 +158,7 @@ ACK field names. LAST_ACK ends at once.
 			Says: "the booted kernel has no TIME_WAIT: it knows nothing of the connection",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).NotTo(HaveStates("client", tcp.TimeWait))
-				g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.Closed))
+				g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("client", "Tcp.OutRsts", 1))
 			},
 			Refute: harness.Variant{Play: hostStays},

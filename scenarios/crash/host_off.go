@@ -41,7 +41,7 @@ Only when the client writes does the booted host answer with RST.
 		{
 			Says: "the client stays ESTABLISHED, without a timer, through the power failure and the boot",
 			Judge: func(g Gomega, r *record.Run) {
-				booted := call(g, r, "server", "boot", 1)
+				booted := Call(g, r, "server", "boot", 1)
 				still, known := r.StateAt(1, "client", Find(g, r, "2:client.FIN").T)
 				g.Expect(known).To(BeTrue())
 				g.Expect(still.State).To(Equal(tcp.Established))
@@ -131,7 +131,7 @@ other end is thought dead.
 				g.Expect(len(copies)).To(BeNumerically(">=", 4))
 				for i := 1; i < len(copies); i++ {
 					g.Expect(copies[i].Seq).To(Equal(copies[0].Seq))
-					g.Expect(Gap(copies[i-1], copies[i])).To(BeNumerically(">=", time.Duration(1<<(i-1))*200*time.Millisecond-jiffy))
+					g.Expect(Gap(copies[i-1], copies[i])).To(BeNumerically(">=", time.Duration(1<<(i-1))*200*time.Millisecond-Jiffy))
 				}
 			},
 			Refute: harness.Variant{Play: processGone},
@@ -140,9 +140,9 @@ other end is thought dead.
 			Says: "read() fails with ETIMEDOUT, when the last timer has run out",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Failed("client", "read", "ETIMEDOUT"))
-				waiting := last(g, r, 1, "client", tcp.Established)
+				waiting := LastIn(g, r, "client", tcp.Established)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
-				g.Expect(call(g, r, "client", "read", 1).End).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(Call(g, r, "client", "read", 1).End).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: processGone},
 		},
@@ -214,7 +214,7 @@ the data was sent, that copy is the repeat.
 					for i, x := range copies {
 						g.Expect(len(x.Departures) > 0).To(Equal(i == len(copies)-1), "only the last one was delivered")
 					}
-					g.Expect(Find(g, r, "server.RST").T).To(BeNumerically(">=", call(g, r, "server", "boot", 1).T))
+					g.Expect(Find(g, r, "server.RST").T).To(BeNumerically(">=", Call(g, r, "server", "boot", 1).T))
 				},
 				Refute: harness.Variant{Play: func(s *harness.Stage) { boots(s, !lost) }},
 			},
@@ -231,7 +231,7 @@ the data was sent, that copy is the repeat.
 				Says: "read() fails with ECONNRESET, and the connection is gone",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Failed("client", "read", "ECONNRESET"))
-					g.Expect(after(g, r, 1, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
+					g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
 				},
 				Refute: harness.Variant{Play: cableOut},
 			},
@@ -281,7 +281,7 @@ of the old connection but timestamps and the distance of the numbers.
 			Says: "the server has closed in order before the power goes",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("server", tcp.CloseWait, tcp.LastAck, tcp.Closed))
-				g.Expect(first(g, r, 1, "server", tcp.Closed).T).To(BeNumerically("<", call(g, r, "client", "power-off", 1).T))
+				g.Expect(FirstIn(g, r, "server", tcp.Closed).T).To(BeNumerically("<", Call(g, r, "client", "power-off", 1).T))
 				g.Expect(r).To(HaveDelta("server", "Tcp.RetransSegs", 0))
 			},
 			Refute: harness.Variant{Play: hostBootsEarly},
@@ -296,7 +296,7 @@ of the old connection but timestamps and the distance of the numbers.
 		{
 			Says: "the same port connects to the same server at once, where TIME_WAIT would have refused it",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 				g.Expect(r).To(HaveCount("2:client.SYN", 1))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { afterLastACK(s, false) }},

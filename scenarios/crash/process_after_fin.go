@@ -36,7 +36,7 @@ the FIN is the same, and the close is in order.
 			{
 				Says: "the kernel sends FIN for the killed process, which called no close()",
 				Judge: func(g Gomega, r *record.Run) {
-					killed := call(g, r, "server", "kill", 1)
+					killed := Call(g, r, "server", "kill", 1)
 					g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">=", killed.T))
 					g.Expect(r).NotTo(Segments("server.RST"))
 					g.Expect(r).NotTo(Returned("server", "close", 0))
@@ -47,7 +47,7 @@ the FIN is the same, and the close is in order.
 				Says: "the other end closes in order: FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(HaveStates("client", tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
-					g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.TimeWait))
+					g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 				},
 				Refute: harness.Variant{Play: unreadAfterFIN},
 			},
@@ -55,7 +55,7 @@ the FIN is the same, and the close is in order.
 				Says: "the dead process's socket goes through LAST_ACK as an orphan and is gone when its FIN is acknowledged",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(HaveStates("server", tcp.CloseWait, tcp.LastAck, tcp.Closed))
-					g.Expect(first(g, r, 1, "server", tcp.LastAck).Orphan).To(BeTrue())
+					g.Expect(FirstIn(g, r, "server", tcp.LastAck).Orphan).To(BeTrue())
 				},
 				Refute: harness.Variant{Play: unreadAfterFIN},
 			},
@@ -95,7 +95,7 @@ The other end is in FIN_WAIT_2: the RST ends it without TIME_WAIT.
 			{
 				Says: "the kernel sends RST and no FIN for the killed process",
 				Judge: func(g Gomega, r *record.Run) {
-					killed := call(g, r, "server", "kill", 1)
+					killed := Call(g, r, "server", "kill", 1)
 					g.Expect(Find(g, r, "server.RST").T).To(BeNumerically(">=", killed.T))
 					g.Expect(r).NotTo(Segments("server.FIN"))
 				},
@@ -111,7 +111,7 @@ The other end is in FIN_WAIT_2: the RST ends it without TIME_WAIT.
 			{
 				Says: "the other end's FIN_WAIT_2 is over at once, and there is no TIME_WAIT",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(after(g, r, 1, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
+					g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
 					g.Expect(r).NotTo(HaveStates("client", tcp.TimeWait))
 				},
 				Refute: harness.Variant{Play: readAfterFIN},

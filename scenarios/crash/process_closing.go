@@ -53,7 +53,7 @@ TIME_WAIT there is no socket any more that could be closed.
 			{
 				Says: "the process is killed in " + state.String(),
 				Judge: func(g Gomega, r *record.Run) {
-					was, known := r.StateAt(1, "client", call(g, r, "client", "kill", 1).T)
+					was, known := r.StateAt(1, "client", Call(g, r, "client", "kill", 1).T)
 					g.Expect(known).To(BeTrue())
 					g.Expect(was.State).To(Equal(state))
 				},
@@ -64,24 +64,24 @@ TIME_WAIT there is no socket any more that could be closed.
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(HaveCount("client.FIN", 1))
 					g.Expect(r).NotTo(Segments("client.RST"))
-					g.Expect(Find(g, r, "client.FIN").T).To(BeNumerically("<", call(g, r, "client", "kill", 1).T))
+					g.Expect(Find(g, r, "client.FIN").T).To(BeNumerically("<", Call(g, r, "client", "kill", 1).T))
 				},
 				Refute: inOrder,
 			},
 			{
 				Says: left,
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(last(g, r, 1, "client", state).Orphan).To(Equal(state != tcp.TimeWait))
-					g.Expect(end(g, r, 1, "server").State).NotTo(Equal(tcp.Established))
+					g.Expect(LastIn(g, r, "client", state).Orphan).To(Equal(state != tcp.TimeWait))
+					g.Expect(LastSeen(g, r, "server").State).NotTo(Equal(tcp.Established))
 					switch state {
 					case tcp.FinWait2:
-						g.Expect(end(g, r, 1, "client").Timer).To(Equal("timewait"))
+						g.Expect(LastSeen(g, r, "client").Timer).To(Equal("timewait"))
 					case tcp.LastAck:
-						g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.Closed))
+						g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Closed))
 					case tcp.FinWait1:
-						g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.FinWait2))
+						g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.FinWait2))
 					default:
-						g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.TimeWait))
+						g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 					}
 					g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnClose", 0))
 				},

@@ -33,7 +33,7 @@ application can tell that the answer was not whole.
 			Says: "the kernel sends FIN for the killed process, and no RST",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("server.FIN"))
-				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">=", call(g, r, "server", "kill", 1).T))
+				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">=", Call(g, r, "server", "kill", 1).T))
 				g.Expect(r).NotTo(Segments("server.RST"))
 			},
 			Refute: harness.Variant{Play: processUnread},
@@ -48,7 +48,7 @@ application can tell that the answer was not whole.
 		{
 			Says: "the dead process's socket lives on as an orphan in FIN_WAIT_2 with tcp_fin_timeout",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := last(g, r, 1, "server", tcp.FinWait2)
+				waiting := LastIn(g, r, "server", tcp.FinWait2)
 				g.Expect(waiting.Orphan).To(BeTrue())
 				g.Expect(waiting.Timer).To(Equal("timewait"))
 				g.Expect(waiting.Expires).To(BeNumerically("~", time.Minute, time.Second))
@@ -158,7 +158,7 @@ like that of a complete answer.
 		{
 			Says: "most of the bytes leave when the process is long dead",
 			Judge: func(g Gomega, r *record.Run) {
-				killed := call(g, r, "server", "kill", 1)
+				killed := Call(g, r, "server", "kill", 1)
 				late := 0
 				for i := range r.Segments {
 					if x := &r.Segments[i]; x.SentBy == "server" && x.T > killed.End {
@@ -172,7 +172,7 @@ like that of a complete answer.
 		{
 			Says: "the reader gets every byte that write() took, and then the end of file",
 			Judge: func(g Gomega, r *record.Run) {
-				read := call(g, r, "client", "bulk-read", 1)
+				read := Call(g, r, "client", "bulk-read", 1)
 				g.Expect(read.Errno).To(BeEmpty())
 				g.Expect(read.Result).To(BeZero())
 				g.Expect(read.Call).To(ContainSubstring("[200000 bytes]"))
@@ -182,7 +182,7 @@ like that of a complete answer.
 		{
 			Says: "an orphan in FIN_WAIT_1 sends them; no RST, and nothing is aborted",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "server", tcp.FinWait1)
+				waiting := FirstIn(g, r, "server", tcp.FinWait1)
 				g.Expect(waiting.Orphan).To(BeTrue())
 				g.Expect(r).To(Segments("server.DATA", "server.FIN", "client.ACK(server.FIN)"))
 				g.Expect(r).To(HaveDelta("server", "Tcp.OutRsts", 0))

@@ -60,7 +60,7 @@ side is a host that connects and resets at once.
 		{
 			Says: "the first host's own connection goes on",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.Established))
+				g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Established))
 				g.Expect(Find(g, r, "client.DATA@1").T).To(BeNumerically(">", byServer(g, r).T))
 				g.Expect(r).To(Returned("server", "read", 1))
 			},

@@ -38,9 +38,9 @@ is lost, and nobody is told of anything.
 		{
 			Says: "the kernel of the stopped process acknowledges data, until its window is 0",
 			Judge: func(g Gomega, r *record.Run) {
-				again := call(g, r, "server", "continue", 1)
+				again := Call(g, r, "server", "continue", 1)
 				zero := zeroWindow(g, r)
-				g.Expect(zero.T).To(And(BeNumerically(">", call(g, r, "server", "stop", 1).End), BeNumerically("<", again.T)))
+				g.Expect(zero.T).To(And(BeNumerically(">", Call(g, r, "server", "stop", 1).End), BeNumerically("<", again.T)))
 				g.Expect(zero.Ack).To(BeNumerically(">", 1))
 			},
 			Refute: harness.Variant{Play: notStopped},
@@ -53,7 +53,7 @@ is lost, and nobody is told of anything.
 				for i := range r.Segments {
 					if x := &r.Segments[i]; x.SentBy == "server" && x.T > probe.T {
 						g.Expect(x.Window).To(BeZero(), "the answer to the probe")
-						g.Expect(x.T).To(BeNumerically("<", call(g, r, "server", "continue", 1).End))
+						g.Expect(x.T).To(BeNumerically("<", Call(g, r, "server", "continue", 1).End))
 						break
 					}
 				}
@@ -64,15 +64,15 @@ is lost, and nobody is told of anything.
 		{
 			Says: "read() returns when the process goes on",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "bulk-read", 1).End).To(BeNumerically(">=", call(g, r, "server", "continue", 1).T))
+				g.Expect(Call(g, r, "server", "bulk-read", 1).End).To(BeNumerically(">=", Call(g, r, "server", "continue", 1).T))
 			},
 			Refute: harness.Variant{Play: stoppedForGood},
 		},
 		{
 			Says: "every byte arrives, and the close is in order",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[200000 bytes]"))
-				g.Expect(call(g, r, "server", "bulk-read", 1).Result).To(BeZero())
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[200000 bytes]"))
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Result).To(BeZero())
 				g.Expect(r).NotTo(Segments("client.RST"))
 				g.Expect(r).NotTo(Segments("server.RST"))
 			},

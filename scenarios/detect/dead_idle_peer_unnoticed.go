@@ -96,7 +96,7 @@ func killed(s *harness.Stage) func(client, server *harness.Peer) {
 
 // asked is what the client's kernel said last before the program wrote.
 func asked(g Gomega, r *record.Run) record.State {
-	s, known := r.StateAt(1, "client", call(g, r, "client", "write").T)
+	s, known := r.StateAt(1, "client", Call(g, r, "client", "write", 1).T)
 	g.Expect(known).To(BeTrue())
 	return s
 }

@@ -42,8 +42,8 @@ tcp_orphan_retries, and nobody is left to be told.
 		{
 			Says: "the FIN is repeated, each wait twice the one before, and the socket stays in FIN_WAIT_1 until it is gone",
 			Judge: func(g Gomega, r *record.Run) {
-				before := wait(g, r, "client", "client.FIN")
-				g.Expect(wait(g, r, "client", "client.FIN#2")).To(BeNumerically(">", before+before/2))
+				before := Meant(g, r, "client", "client.FIN")
+				g.Expect(Meant(g, r, "client", "client.FIN#2")).To(BeNumerically(">", before+before/2))
 				g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established, tcp.FinWait1, tcp.Closed))
 			},
 			Refute: harness.Variant{Play: finAnswered},
@@ -51,8 +51,8 @@ tcp_orphan_retries, and nobody is left to be told.
 		{
 			Says: "the socket was no orphan: a descriptor held it, and tcp_retries2 counted",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(first(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
-				g.Expect(last(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
+				g.Expect(LastIn(g, r, "client", tcp.FinWait1).Orphan).To(BeFalse())
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { finUnanswered(s, func(client *harness.Peer) { client.Close() }) }},
 		},

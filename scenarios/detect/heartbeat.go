@@ -39,7 +39,7 @@ puts tcp_retries2 in its place.
 			Says: "poll() returns 0 after 300 ms: no answer came, and the application knows",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Returned("client", "poll", 0))
-				p := call(g, r, "client", "poll")
+				p := Call(g, r, "client", "poll", 1)
 				g.Expect(p.End - p.T).To(BeNumerically(">=", patience))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { heartbeat(s, 2*time.Hour, false) }},
@@ -47,7 +47,7 @@ puts tcp_retries2 in its place.
 		{
 			Says: "keep-alive's timer had two hours to go when the heartbeat was sent",
 			Judge: func(g Gomega, r *record.Run) {
-				before, _ := r.StateAt(1, "client", call(g, r, "client", "write").T)
+				before, _ := r.StateAt(1, "client", Call(g, r, "client", "write", 1).T)
 				g.Expect(before.Timer).To(Equal("keepalive"))
 				g.Expect(before.Expires).To(BeNumerically(">", time.Hour))
 			},
@@ -58,7 +58,7 @@ puts tcp_retries2 in its place.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveTimer("client", tcp.Established, "retransmit"))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnTimeout", 0))
-				at, _ := r.StateAt(1, "client", call(g, r, "client", "poll").End)
+				at, _ := r.StateAt(1, "client", Call(g, r, "client", "poll", 1).End)
 				g.Expect(at.State).To(Equal(tcp.Established))
 				g.Expect(at.Timer).To(Equal("retransmit"))
 			},
@@ -119,7 +119,7 @@ what covers both.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).NotTo(Segments("client.KEEPALIVE"))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPKeepAlive", 0))
-				read := call(g, r, "client", "read")
+				read := Call(g, r, "client", "read", 1)
 				g.Expect(read.End - read.T).To(BeNumerically(">", 2*time.Second))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { probed(s, 1, func(*harness.Peer) {}) }},

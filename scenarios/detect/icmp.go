@@ -164,7 +164,7 @@ lost. SO_ERROR shows the error until an acknowledgement makes it forgotten
 					again := Find(g, r, "client.DATA@1#2")
 					g.Expect(r).To(Segments("forged.ICMP(server)", "client.DATA@1#2"))
 					g.Expect(r).To(HaveDelta("client", "Tcp.RetransSegs", 1))
-					g.Expect(Gap(Find(g, r, "client.DATA@1#1"), again)).To(BeNumerically(">=", 200*time.Millisecond-jiffy))
+					g.Expect(Gap(Find(g, r, "client.DATA@1#1"), again)).To(BeNumerically(">=", 200*time.Millisecond-Jiffy))
 				},
 				Refute: harness.Variant{Play: icmpUntilGivenUp(u.why)},
 			},

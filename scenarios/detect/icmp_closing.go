@@ -37,7 +37,7 @@ given up sooner: tcp_orphan_retries.)
 				Says: "the orphan survives the error in FIN_WAIT_1, and the close goes on to TIME_WAIT",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established, tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
-					g.Expect(last(g, r, "client", tcp.FinWait1).Orphan).To(BeTrue())
+					g.Expect(LastIn(g, r, "client", tcp.FinWait1).Orphan).To(BeTrue())
 				},
 				Refute: harness.Variant{Play: finRefused(u.why, 100)},
 			},
@@ -46,8 +46,8 @@ given up sooner: tcp_orphan_retries.)
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Segments("client.FIN", "forged.ICMP(server)", "client.FIN#2"))
 					g.Expect(r).To(Delivered("client.FIN#2"))
-					waiting := first(g, r, "client", tcp.FinWait1)
-					g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+					waiting := FirstIn(g, r, "client", tcp.FinWait1)
+					g.Expect(Find(g, r, "client.FIN#2").T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 				},
 				Refute: harness.Variant{Play: finRefused(u.why, 0)},
 			},

@@ -55,7 +55,7 @@ RST to whoever may still be there, and the program's read() fails.
 				probe := Find(g, r, "client.KEEPALIVE")
 				waiting, _ := r.StateAt(1, "client", probe.T)
 				g.Expect(waiting.Timer).To(Equal("keepalive"))
-				g.Expect(probe.T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(probe.T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: noKeepAlive},
 		},
@@ -64,7 +64,7 @@ RST to whoever may still be there, and the program's read() fails.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Failed("client", "read", "ETIMEDOUT"))
 				probes := All(g, r, "client.KEEPALIVE")
-				g.Expect(call(g, r, "client", "read").End).To(BeNumerically(">=", probes[len(probes)-1].T+time.Second-jiffy))
+				g.Expect(Call(g, r, "client", "read", 1).End).To(BeNumerically(">=", probes[len(probes)-1].T+time.Second-Jiffy))
 			},
 			Refute: harness.Variant{Play: keepAliveAnswered},
 		},

@@ -62,9 +62,9 @@ than the number says.
 			{
 				Says: "each wait is twice the one before: so says the timer after each copy",
 				Judge: func(g Gomega, r *record.Run) {
-					before := wait(g, r, "client", "client.DATA@1")
+					before := Meant(g, r, "client", "client.DATA@1")
 					for n := 2; n <= len(All(g, r, "client.DATA@1")); n++ {
-						next := wait(g, r, "client", fmt.Sprintf("client.DATA@1#%d", n))
+						next := Meant(g, r, "client", fmt.Sprintf("client.DATA@1#%d", n))
 						g.Expect(next).To(BeNumerically(">", before+before/2), "after copy %d", n)
 						before = next
 					}
@@ -77,7 +77,7 @@ than the number says.
 				Says: fmt.Sprintf("read() fails with ETIMEDOUT, %.1f s after the first repeat or later", bound.Seconds()),
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Failed("client", "read", "ETIMEDOUT"))
-					g.Expect(call(g, r, "client", "read").End - Find(g, r, "client.DATA@1#2").T).To(BeNumerically(">=", bound-jiffy))
+					g.Expect(Call(g, r, "client", "read", 1).End - Find(g, r, "client.DATA@1#2").T).To(BeNumerically(">=", bound-Jiffy))
 				},
 				Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_retries2", Value: other}}},
 			},

@@ -59,7 +59,7 @@ With tcp_syn_retries 1 the time is 3 s, however many linear ones there are: here
 				Says: "the waits are a second as long as they are linear, and twice as long then: so says the timer after each SYN",
 				Judge: func(g Gomega, r *record.Run) {
 					for n := 1; n <= syns; n++ {
-						planned := wait(g, r, "client", fmt.Sprintf("client.SYN#%d", n))
+						planned := Meant(g, r, "client", fmt.Sprintf("client.SYN#%d", n))
 						if n <= 1+linear {
 							g.Expect(planned).To(BeNumerically("<", 1500*time.Millisecond), "after SYN %d", n)
 						} else {
@@ -73,7 +73,7 @@ With tcp_syn_retries 1 the time is 3 s, however many linear ones there are: here
 				Says: "connect() fails with ETIMEDOUT after 3 s, not before",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Failed("client", "connect", "ETIMEDOUT"))
-					g.Expect(call(g, r, "client", "connect").End - Find(g, r, "client.SYN").T).To(BeNumerically(">=", 3*time.Second-jiffy))
+					g.Expect(Call(g, r, "client", "connect", 1).End - Find(g, r, "client.SYN").T).To(BeNumerically(">=", 3*time.Second-Jiffy))
 				},
 				Refute: harness.Variant{Play: synLostOnce},
 			},

@@ -42,14 +42,14 @@ lives for one retransmission timeout more than the option says.
 			Says: "read() fails with ETIMEDOUT when 900 ms have passed since the data was first repeated, not before",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Failed("client", "read", "ETIMEDOUT"))
-				g.Expect(call(g, r, "client", "read").End - Find(g, r, "client.DATA@1#2").T).To(BeNumerically(">=", userTimeout-jiffy))
+				g.Expect(Call(g, r, "client", "read", 1).End - Find(g, r, "client.DATA@1#2").T).To(BeNumerically(">=", userTimeout-Jiffy))
 			},
 			Refute: harness.Variant{Play: userTimeoutOf(userTimeout / 3)},
 		},
 		{
 			Says: "the last wait is cut short: the timer is set to what is left of them, not to the doubled timeout",
 			Judge: func(g Gomega, r *record.Run) {
-				before, cut := wait(g, r, "client", "client.DATA@1#2"), wait(g, r, "client", "client.DATA@1#3")
+				before, cut := Meant(g, r, "client", "client.DATA@1#2"), Meant(g, r, "client", "client.DATA@1#3")
 				g.Expect(cut).To(BeNumerically("<", before+before/2))
 			},
 			Refute: harness.Variant{Play: retriesAlone("2")},
@@ -135,7 +135,7 @@ the end comes later than TCP_USER_TIMEOUT says: here at 2 s.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Failed("client", "read", "ETIMEDOUT"))
 				silent := Find(g, r, "client.ACK(server.SYN-ACK)").T
-				g.Expect(call(g, r, "client", "read").End - silent).To(BeNumerically(">=", 2*time.Second-jiffy))
+				g.Expect(Call(g, r, "client", "read", 1).End - silent).To(BeNumerically(">=", 2*time.Second-Jiffy))
 				g.Expect(r).To(HaveCount("client.KEEPALIVE", BeNumerically("<", 2)))
 			},
 			Refute: harness.Variant{Play: keptTwice},

@@ -53,7 +53,7 @@ notices it.
 				probe := Find(g, r, "client.PROBE#2")
 				waiting, _ := r.StateAt(1, "client", probe.T)
 				g.Expect(waiting.Timer).To(Equal("persist"))
-				g.Expect(probe.T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				g.Expect(probe.T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPTimeouts", 0))
 			},
 			Refute: harness.Variant{Play: retriesAlone("1")},
@@ -61,8 +61,8 @@ notices it.
 		{
 			Says: "the wait between probes doubles as often as tcp_retries2 says, and grows no more then",
 			Judge: func(g Gomega, r *record.Run) {
-				one, two := wait(g, r, "client", "client.PROBE"), wait(g, r, "client", "client.PROBE#2")
-				three := wait(g, r, "client", "client.PROBE#3")
+				one, two := Meant(g, r, "client", "client.PROBE"), Meant(g, r, "client", "client.PROBE#2")
+				three := Meant(g, r, "client", "client.PROBE#3")
 				g.Expect(two).To(BeNumerically(">", one+one/2))
 				g.Expect(three).To(BeNumerically("<", two+two/2))
 			},
@@ -81,9 +81,9 @@ notices it.
 		{
 			Says: "nothing is lost: when the program reads at last, all bytes come, and write() returns",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "bulk-write").Errno).To(BeEmpty())
-				g.Expect(call(g, r, "client", "bulk-write").Result).To(BeNumerically(">=", 0))
-				g.Expect(call(g, r, "server", "bulk-read").Call).To(ContainSubstring("[100000 bytes]"))
+				g.Expect(Call(g, r, "client", "bulk-write", 1).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "bulk-write", 1).Result).To(BeNumerically(">=", 0))
+				g.Expect(Call(g, r, "server", "bulk-read", 1).Call).To(ContainSubstring("[100000 bytes]"))
 			},
 			Refute: harness.Variant{Play: zeroWindowSilent("1")},
 		},
@@ -116,7 +116,7 @@ up, without a RST, and the blocked write() returns.
 		{
 			Says: "as many probes go unanswered as tcp_retries2 says",
 			Judge: func(g Gomega, r *record.Run) {
-				off := call(g, r, "server", "power-off")
+				off := Call(g, r, "server", "power-off", 1)
 				lost := 0
 				for _, x := range All(g, r, "client.PROBE") {
 					if x.T > off.T {

@@ -54,7 +54,7 @@ its kernel repeats a FIN that had arrived, until tcp_retries2 is over (1 here).
 			Says: "the server's program is told that all went well, and its kernel is left an orphan in LAST_ACK with data to repeat",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Returned("server", "close", 0))
-				orphan := last(g, r, "server", tcp.LastAck)
+				orphan := LastIn(g, r, "server", tcp.LastAck)
 				g.Expect(orphan.Orphan).To(BeTrue())
 				g.Expect(orphan.Timer).To(Equal("retransmit"))
 				g.Expect(r).NotTo(HaveStates("server", tcp.Closed))

@@ -55,7 +55,7 @@ least with the stock tcp_retries2 of 15 (1 here). The end that only reads never 
 			Says: "the server stays in ESTABLISHED for ever: no timer runs there, and no error waits",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established))
-				g.Expect(last(g, r, "server", tcp.Established).Timer).To(BeEmpty())
+				g.Expect(LastIn(g, r, "server", tcp.Established).Timer).To(BeEmpty())
 				g.Expect(r).To(Failed("server", "recv", "EAGAIN"))
 			},
 			Refute: harness.Variant{Play: remembered},
@@ -104,7 +104,7 @@ other stays in ESTABLISHED with nothing to wait for.
 			Says: "the server is not told: it stays in ESTABLISHED, no timer runs there, and no error waits",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established))
-				g.Expect(last(g, r, "server", tcp.Established).Timer).To(BeEmpty())
+				g.Expect(LastIn(g, r, "server", tcp.Established).Timer).To(BeEmpty())
 				g.Expect(r).To(Failed("server", "recv", "EAGAIN"))
 			},
 			Refute: harness.Variant{Play: resetToBoth},

@@ -114,7 +114,7 @@ middlebox resets, the program that waits in read() is told at once.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.Established, tcp.Closed))
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established))
-				g.Expect(last(g, r, "server", tcp.Established).Timer).To(BeEmpty())
+				g.Expect(LastIn(g, r, "server", tcp.Established).Timer).To(BeEmpty())
 			},
 			Refute: harness.Variant{Play: HeartbeatShorter.Play},
 		},

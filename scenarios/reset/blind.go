@@ -187,7 +187,7 @@ for one byte.
 			Says: "the forged byte is not read: the program reads the client's",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("forged.DATA(client)", "client.DATA"))
-				g.Expect(call(g, r, "server", "read", 1).Data).To(Equal([]byte("x")))
+				g.Expect(Call(g, r, "server", "read", 1).Data).To(Equal([]byte("x")))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { blind(s, tcp.PSH|tcp.ACK, 0, 0, 1) }},
 		},

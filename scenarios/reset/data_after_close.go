@@ -50,8 +50,8 @@ and raises SIGPIPE.
 			Says: "the first write() succeeds, the second fails with EPIPE and SIGPIPE",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(outcomes(r, "server", "write")).To(Equal([]string{"1", "EPIPE"}))
-				g.Expect(call(g, r, "server", "write", 1).Signal).To(BeEmpty())
-				g.Expect(call(g, r, "server", "write", 2).Signal).To(Equal("SIGPIPE"))
+				g.Expect(Call(g, r, "server", "write", 1).Signal).To(BeEmpty())
+				g.Expect(Call(g, r, "server", "write", 2).Signal).To(Equal("SIGPIPE"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { writeAfter(s, func(c *harness.Peer) { c.Shutdown() }) }},
 		},

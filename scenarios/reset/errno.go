@@ -34,21 +34,21 @@ bytes that it could have had.
 			Says: "read() gives the bytes first, then ECONNRESET once, then the end of file",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(outcomes(r, "server", "recv")).To(Equal([]string{"6", "ECONNRESET", "0"}))
-				g.Expect(call(g, r, "server", "recv", 1).Data).To(Equal([]byte("unread")))
+				g.Expect(Call(g, r, "server", "recv", 1).Data).To(Equal([]byte("unread")))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { unread(s, false) }},
 		},
 		{
 			Says: "poll() shows IN, OUT, ERR, HUP and RDHUP together",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "poll", 1).Call).To(ContainSubstring("IN|OUT|ERR|HUP|RDHUP"))
+				g.Expect(Call(g, r, "server", "poll", 1).Call).To(ContainSubstring("IN|OUT|ERR|HUP|RDHUP"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { unread(s, false) }},
 		},
 		{
 			Says: "the connection was gone before the first byte was read",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(first(g, r, "server", tcp.Closed).T).To(BeNumerically("<=", call(g, r, "server", "recv", 1).T))
+				g.Expect(FirstIn(g, r, "server", tcp.Closed).T).To(BeNumerically("<=", Call(g, r, "server", "recv", 1).T))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { unread(s, false) }},
 		},
@@ -94,7 +94,7 @@ or that lets SIGPIPE end it, sees something else once in a while.
 		{
 			Says: "the first write() fails with ECONNRESET and raises no signal",
 			Judge: func(g Gomega, r *record.Run) {
-				write := call(g, r, "server", "write", 1)
+				write := Call(g, r, "server", "write", 1)
 				g.Expect(write.Errno).To(Equal("ECONNRESET"))
 				g.Expect(write.Signal).To(BeEmpty())
 			},
@@ -103,7 +103,7 @@ or that lets SIGPIPE end it, sees something else once in a while.
 		{
 			Says: "the second fails with EPIPE and raises SIGPIPE",
 			Judge: func(g Gomega, r *record.Run) {
-				write := call(g, r, "server", "write", 2)
+				write := Call(g, r, "server", "write", 2)
 				g.Expect(write.Errno).To(Equal("EPIPE"))
 				g.Expect(write.Signal).To(Equal("SIGPIPE"))
 			},
@@ -173,7 +173,7 @@ its answer is not wanted.
 		{
 			Says: "the error that is left is EPIPE",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "getsockopt", 1).Call).To(ContainSubstring("[EPIPE]"))
+				g.Expect(Call(g, r, "server", "getsockopt", 1).Call).To(ContainSubstring("[EPIPE]"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { resetAfter(s, false) }},
 		},

@@ -45,7 +45,7 @@ sent: so the RST is in order, and is believed.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlySegments("client.SYN", "server.SYN-ACK", "client.ACK(server.SYN-ACK)", "server.DATA", "client.RST"))
 				g.Expect(stateAt(g, r, "server", Find(g, r, "server.DATA"))).To(Equal(tcp.Established))
-				g.Expect(Find(g, r, "server.DATA").T).To(BeNumerically(">", call(g, r, "client", "boot", 1).End))
+				g.Expect(Find(g, r, "server.DATA").T).To(BeNumerically(">", Call(g, r, "client", "boot", 1).End))
 			},
 			Refute: harness.Variant{Play: talk},
 		},

@@ -9,17 +9,6 @@ import (
 	"github.com/lastack/lastack/inject/tcp"
 )
 
-// first is the first reading of a host's end of connection 1 in a state.
-func first(g Gomega, r *record.Run, host string, state tcp.State) record.State {
-	for _, s := range r.States {
-		if s.Conn == 1 && s.Host == host && s.State == state {
-			return s
-		}
-	}
-	g.Expect(state).To(BeZero(), "%s was never seen in %s", host, state)
-	return record.State{}
-}
-
 // stateAt is the state in which a host's end of connection 1 was last seen at
 // the time when a segment came to the wire.
 func stateAt(g Gomega, r *record.Run, host string, at *record.Segment) tcp.State {
@@ -41,19 +30,6 @@ func after(g Gomega, r *record.Run, host string, segment *record.Segment) tcp.St
 	state, known := r.StateAt(1, host, segment.Departures[0].T)
 	g.Expect(known).To(BeTrue(), "no state of %s is known", host)
 	return state.State
-}
-
-// call is the nth system call of that name on a host, from 1.
-func call(g Gomega, r *record.Run, host, name string, n int) record.Call {
-	for _, c := range r.Calls {
-		if c.Host == host && c.Name == name {
-			if n--; n == 0 {
-				return c
-			}
-		}
-	}
-	g.Expect(n).To(BeZero(), "calls of %s on %s that are missing", name, host)
-	return record.Call{}
 }
 
 // outcomes are what the calls of that name came to on a host, in order: the

@@ -32,7 +32,7 @@ wrong. Bytes that it had sent, and that were acknowledged, are lost.
 			Says: "the client, whose bytes were acknowledged, gets a RST when the listener is closed",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("client.DATA", "server.ACK(client.DATA)", "server.RST"))
-				g.Expect(Find(g, r, "server.RST").T).To(BeNumerically(">=", call(g, r, "server", "close", 1).T))
+				g.Expect(Find(g, r, "server.RST").T).To(BeNumerically(">=", Call(g, r, "server", "close", 1).T))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { closeListener(s, true) }},
 		},

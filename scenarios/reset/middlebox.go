@@ -47,7 +47,7 @@ speaks is reset by the server's kernel.
 			Judge: func(g Gomega, r *record.Run) {
 				data := Find(g, r, "client.DATA")
 				g.Expect(data.T).To(BeNumerically(">", Find(g, r, "forged.RST(client)").T))
-				idle, known := r.StateAt(1, "client", call(g, r, "client", "write", 1).T)
+				idle, known := r.StateAt(1, "client", Call(g, r, "client", "write", 1).T)
 				g.Expect(known).To(BeTrue())
 				g.Expect(idle.State).To(Equal(tcp.Established))
 				g.Expect(idle.Timer).To(BeEmpty())

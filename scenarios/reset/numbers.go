@@ -136,7 +136,7 @@ old, because a peer that restarted counts anew.
 			{
 				Says: "the RST is believed: read() fails with ECONNRESET",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(call(g, r, "server", "recv", 1).Errno).To(Equal("ECONNRESET"))
+					g.Expect(Call(g, r, "server", "recv", 1).Errno).To(Equal("ECONNRESET"))
 					g.Expect(after(g, r, "server", Find(g, r, "forged.RST(client)"))).To(Equal(tcp.Closed))
 				},
 				Refute: harness.Variant{Play: fin},

@@ -139,7 +139,7 @@ closed.
 		{
 			Says: "the reader gets ECONNRESET in place of the end of file",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "recv", 1).Errno).To(Equal("ECONNRESET"))
+				g.Expect(Call(g, r, "server", "recv", 1).Errno).To(Equal("ECONNRESET"))
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established, tcp.Closed))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { aroundFIN(s, inject.Behind) }},

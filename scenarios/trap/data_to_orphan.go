@@ -47,7 +47,7 @@ same: a capture shows a burst of equal RSTs, and only the first of them had an e
 			Says: "the first one ended the orphan, long before tcp_fin_timeout",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.FinWait2, tcp.Closed))
-				g.Expect(first(g, r, "client", tcp.FinWait2).Orphan).To(BeTrue())
+				g.Expect(FirstIn(g, r, "client", tcp.FinWait2).Orphan).To(BeTrue())
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { toOrphan(s, false) }},
 		},

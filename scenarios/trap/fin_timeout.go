@@ -60,7 +60,7 @@ gives 30, and only 120 gives what it says.
 			{
 				Says: fmt.Sprintf("it is %s whose timer, %s, has %d s to go", kind, timer, shown),
 				Judge: func(g Gomega, r *record.Run) {
-					wait := first(g, r, "client", tcp.FinWait2)
+					wait := FirstIn(g, r, "client", tcp.FinWait2)
 					g.Expect(wait.Timer).To(Equal(timer))
 					g.Expect(wait.Expires).To(BeNumerically("~", time.Duration(shown)*time.Second, time.Second/2))
 				},
@@ -70,7 +70,7 @@ gives 30, and only 120 gives what it says.
 				Says: "the program is long gone from it: its close() returned 0, and the peer never closes",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Returned("client", "close", 0))
-					g.Expect(first(g, r, "client", tcp.FinWait2).Orphan).To(BeTrue())
+					g.Expect(FirstIn(g, r, "client", tcp.FinWait2).Orphan).To(BeTrue())
 					g.Expect(r).NotTo(Segments("server.FIN"))
 				},
 				Refute: harness.Variant{Play: halfClosed},
@@ -87,10 +87,10 @@ gives 30, and only 120 gives what it says.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveTimer("client", tcp.FinWait2, "keepalive"))
 				g.Expect(r).To(HaveTimer("client", tcp.FinWait2, "timewait"))
-				mini := last(g, r, "client", tcp.FinWait2)
+				mini := LastIn(g, r, "client", tcp.FinWait2)
 				g.Expect(mini.Expires).To(BeNumerically("<=", 1100*time.Millisecond))
-				gone := first(g, r, "client", tcp.Closed)
-				g.Expect(Find(g, r, "server.ACK(client.FIN)").T + 2*time.Second - jiffy).To(BeNumerically("<=", gone.T))
+				gone := FirstIn(g, r, "client", tcp.Closed)
+				g.Expect(Find(g, r, "server.ACK(client.FIN)").T + 2*time.Second - Jiffy).To(BeNumerically("<=", gone.T))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { reaped(s, "1") }},
 		})

@@ -97,7 +97,7 @@ connection without a timer, and nobody at its other end.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).NotTo(Segments("client.RST"))
 				g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Established))
-				g.Expect(last(g, r, "server", tcp.Established).Timer).To(BeEmpty())
+				g.Expect(LastIn(g, r, "server", tcp.Established).Timer).To(BeEmpty())
 				g.Expect(r).To(Failed("server", "recv", "EAGAIN"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { deaf(s, true) }},

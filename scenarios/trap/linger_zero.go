@@ -65,7 +65,7 @@ it (RFC 5961), and only the RST that answers the challenge ends the other half.
 			{
 				Says: "before close() the connection was in " + state.String() + ", and close() returns 0",
 				Judge: func(g Gomega, r *record.Run) {
-					at, _ := r.StateAt(1, "client", call(g, r, "client", "close").T)
+					at, _ := r.StateAt(1, "client", Call(g, r, "client", "close", 1).T)
 					g.Expect(at.State).To(Equal(state))
 					g.Expect(r).To(Returned("client", "close", 0))
 				},

@@ -35,7 +35,7 @@ own FIN, is answered with RST.
 			Says: "the client has no socket any more when its FIN is acknowledged: it never is in FIN_WAIT_2",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established, tcp.FinWait1, tcp.Closed))
-				g.Expect(first(g, r, "client", tcp.Closed).T).To(BeNumerically("<", Find(g, r, "server.FIN").T))
+				g.Expect(FirstIn(g, r, "client", tcp.Closed).T).To(BeNumerically("<", Find(g, r, "server.FIN").T))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_max_tw_buckets", Value: "100"}}},
 		},

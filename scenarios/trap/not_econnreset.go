@@ -44,7 +44,7 @@ closed the connection itself.
 			{
 				Says: "the error is " + errno,
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(call(g, r, "client", "getsockopt").Call).To(HaveSuffix("[" + errno + "])"))
+					g.Expect(Call(g, r, "client", "getsockopt", 1).Call).To(HaveSuffix("[" + errno + "])"))
 				},
 				Refute: harness.Variant{Play: func(s *harness.Stage) { resetIn(s, other) }},
 			},

@@ -38,7 +38,7 @@ anyway.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).NotTo(Segments("client.KEEPALIVE"))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPKeepAlive", 0))
-				gone := first(g, r, "client", tcp.Closed)
+				gone := FirstIn(g, r, "client", tcp.Closed)
 				g.Expect(gone.T - Find(g, r, "server.ACK(client.FIN)").T).To(BeNumerically(">", 2*time.Second))
 			},
 			Refute: harness.Variant{Play: probedInFinWait2},
@@ -46,7 +46,7 @@ anyway.
 		{
 			Says: "the timer of that name runs, with the time of tcp_fin_timeout beyond 60 s: it is no keep-alive",
 			Judge: func(g Gomega, r *record.Run) {
-				wait := first(g, r, "client", tcp.FinWait2)
+				wait := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(wait.Orphan).To(BeTrue())
 				g.Expect(wait.Timer).To(Equal("keepalive"))
 				g.Expect(wait.Expires).To(BeNumerically(">", 1500*time.Millisecond))

@@ -51,17 +51,17 @@ of 3 just does not. No RST is sent in the end: tcp_write_err closes in silence.
 					for _, again := range fins[1:] {
 						g.Expect(Gap(fins[1], again)).To(BeNumerically("<", bound))
 					}
-					g.Expect(first(g, r, "server", tcp.Closed).T - fins[1].T).To(BeNumerically(">=", bound-jiffy))
+					g.Expect(FirstIn(g, r, "server", tcp.Closed).T - fins[1].T).To(BeNumerically(">=", bound-Jiffy))
 				},
 				Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "server", Key: "net.ipv4.tcp_orphan_retries", Value: other}}},
 			},
 			{
 				Says: "the orphan was in LAST_ACK all the time, by its retransmission timer",
 				Judge: func(g Gomega, r *record.Run) {
-					for _, s := range readings(g, r, "server", tcp.LastAck) {
+					for _, s := range Readings(g, r, "server", tcp.LastAck) {
 						g.Expect(s.Timer == "retransmit" || s.Timer == "").To(BeTrue())
 					}
-					g.Expect(last(g, r, "server", tcp.LastAck).Orphan).To(BeTrue())
+					g.Expect(LastIn(g, r, "server", tcp.LastAck).Orphan).To(BeTrue())
 					g.Expect(r).To(HaveStates("server", tcp.LastAck, tcp.Closed))
 					g.Expect(r).To(HaveDelta("server", "TcpExt.TCPAbortOnTimeout", 1))
 				},
@@ -111,16 +111,16 @@ FIN, which no value from 1 to 4 sends, and looks at the timer.
 			Says: "a sixth FIN is sent, and the orphan goes on: the next is due in more than six seconds",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Segments("server.FIN#6"))
-				g.Expect(wait(g, r, "server", "server.FIN#6")).To(BeNumerically(">", 6*time.Second))
+				g.Expect(Meant(g, r, "server", "server.FIN#6")).To(BeNumerically(">", 6*time.Second))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lastACKNever(s, "1") }},
 		},
 		{
 			Says: "each wait is twice the one before",
 			Judge: func(g Gomega, r *record.Run) {
-				before := wait(g, r, "server", "server.FIN")
+				before := Meant(g, r, "server", "server.FIN")
 				for n := 2; n <= 6; n++ {
-					next := wait(g, r, "server", fmt.Sprintf("server.FIN#%d", n))
+					next := Meant(g, r, "server", fmt.Sprintf("server.FIN#%d", n))
 					g.Expect(next).To(BeNumerically(">", before+before/2))
 					before = next
 				}

@@ -31,14 +31,14 @@ close() has nothing more to do.
 		{
 			Says: "TCP_INFO of the descriptor says CLOSED",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "getsockopt").Call).To(ContainSubstring("[CLOSED"))
+				g.Expect(Call(g, r, "client", "getsockopt", 1).Call).To(ContainSubstring("[CLOSED"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { describe(s, false) }},
 		},
 		{
 			Says: "sock_diag says TIME_WAIT of the same connection, at the same time",
 			Judge: func(g Gomega, r *record.Run) {
-				at, _ := r.StateAt(1, "client", call(g, r, "client", "getsockopt").End)
+				at, _ := r.StateAt(1, "client", Call(g, r, "client", "getsockopt", 1).End)
 				g.Expect(at.State).To(Equal(tcp.TimeWait))
 				seen := r.Visited(1, "client")
 				g.Expect(seen[len(seen)-1].State).To(Equal(tcp.TimeWait))

@@ -42,7 +42,7 @@ returned 0, and neither the rest of it nor a FIN is ever sent.
 			Says: "the orphan in FIN_WAIT_1 is gone, as by a timeout, and its FIN never came to the wire",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.FinWait1, tcp.Closed))
-				g.Expect(last(g, r, "client", tcp.FinWait1).Timer).To(Equal("persist"))
+				g.Expect(LastIn(g, r, "client", tcp.FinWait1).Timer).To(Equal("persist"))
 				g.Expect(r).NotTo(Segments("client.FIN"))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnTimeout", 1))
 			},

@@ -59,7 +59,7 @@ With tcp_rfc1337=0, the stock, this happens. With 1 a RST to TIME_WAIT is ignore
 		sc.Claims = []harness.Claim{answered, {
 			Says: "TIME_WAIT is over at the RST",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(after(g, r, 1, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
 			},
 			Refute: flip,
 		}, {
@@ -75,8 +75,8 @@ With tcp_rfc1337=0, the stock, this happens. With 1 a RST to TIME_WAIT is ignore
 	sc.Claims = []harness.Claim{answered, {
 		Says: "TIME_WAIT stays: the RST is ignored",
 		Judge: func(g Gomega, r *record.Run) {
-			g.Expect(after(g, r, 1, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.TimeWait))
-			g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.TimeWait))
+			g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.TimeWait))
+			g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 		},
 		Refute: flip,
 	}, {

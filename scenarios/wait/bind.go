@@ -52,11 +52,11 @@ is restarted after an upgrade still gets EADDRINUSE, for up to 60 s.
 			{
 				Says: says,
 				Judge: func(g Gomega, r *record.Run) {
-					got := call(g, r, "server", "bind", 2)
+					got := Call(g, r, "server", "bind", 2)
 					if allowed {
 						g.Expect(got.Errno).To(BeEmpty())
-						g.Expect(call(g, r, "server", "listen", 2).Errno).To(BeEmpty())
-						g.Expect(end(g, r, 1, "server").State).To(Equal(tcp.TimeWait))
+						g.Expect(Call(g, r, "server", "listen", 2).Errno).To(BeEmpty())
+						g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.TimeWait))
 					} else {
 						g.Expect(got.Errno).To(Equal("EADDRINUSE"))
 					}
@@ -67,16 +67,16 @@ is restarted after an upgrade still gets EADDRINUSE, for up to 60 s.
 				Says: "it is TIME_WAIT that holds the port: the old listener was closed, and the old connection is gone on the other side",
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(HaveStates("server", tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
-					g.Expect(end(g, r, 1, "server").State).To(Equal(tcp.TimeWait))
-					g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.Closed))
-					g.Expect(call(g, r, "server", "close", 2).End).To(BeNumerically("<", call(g, r, "server", "bind", 2).T))
+					g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.TimeWait))
+					g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Closed))
+					g.Expect(Call(g, r, "server", "close", 2).End).To(BeNumerically("<", Call(g, r, "server", "bind", 2).T))
 				},
 				Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "server", Key: "net.ipv4.tcp_max_tw_buckets", Value: "0"}}},
 			},
 			{
 				Says: connectSays(allowed),
 				Judge: func(g Gomega, r *record.Run) {
-					got := call(g, r, "client", "connect", 2)
+					got := Call(g, r, "client", "connect", 2)
 					if allowed {
 						g.Expect(got.Errno).To(BeEmpty())
 					} else {

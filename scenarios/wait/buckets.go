@@ -113,7 +113,7 @@ answered with RST: a close in order on one side is a reset on the other.
 			Says: "the client goes from FIN_WAIT_1 to CLOSED when its FIN is acknowledged",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlyStates("client", tcp.SynSent, tcp.Established, tcp.FinWait1, tcp.Closed))
-				g.Expect(after(g, r, 1, "client", Find(g, r, "server.ACK(client.FIN)")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.ACK(client.FIN)")).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPTimeWaitOverflow", 1))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_max_tw_buckets", Value: "9"}}},
@@ -131,7 +131,7 @@ answered with RST: a close in order on one side is a reset on the other.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Returned("client", "close", 0))
 				g.Expect(r).To(Returned("server", "close", 0))
-				g.Expect(after(g, r, 1, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_max_tw_buckets", Value: "9"}}},
 		},

@@ -39,7 +39,7 @@ its FIN then is answered with RST.
 		{
 			Says: "no timer runs in CLOSE_WAIT, and the socket is there still when the other end is gone",
 			Judge: func(g Gomega, r *record.Run) {
-				gone := first(g, r, 1, "client", tcp.Closed)
+				gone := FirstIn(g, r, "client", tcp.Closed)
 				still, known := r.StateAt(1, "server", gone.T)
 				g.Expect(known).To(BeTrue())
 				g.Expect(still.State).To(Equal(tcp.CloseWait))
@@ -51,8 +51,8 @@ its FIN then is answered with RST.
 		{
 			Says: "the FIN comes with the end of the process, long after",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">", first(g, r, 1, "client", tcp.Closed).T))
-				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">=", call(g, r, "server", "kill", 1).T))
+				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">", FirstIn(g, r, "client", tcp.Closed).T))
+				g.Expect(Find(g, r, "server.FIN").T).To(BeNumerically(">=", Call(g, r, "server", "kill", 1).T))
 			},
 			Refute: harness.Variant{Play: closedInTime},
 		},
@@ -60,7 +60,7 @@ its FIN then is answered with RST.
 			Says: "by then the other end knows nothing of the connection: RST, and LAST_ACK is over",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("server.FIN", "client.RST"))
-				g.Expect(after(g, r, 1, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
 			},
 			Refute: harness.Variant{Play: closedInTime},
 		},

@@ -71,7 +71,7 @@ it takes the place of the old one whatever the other end remembers.
 			{
 				Says: "connect() fails with EADDRNOTAVAIL",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
+					g.Expect(Call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
 				},
 				Refute: free,
 			},
@@ -86,7 +86,7 @@ it takes the place of the old one whatever the other end remembers.
 			{
 				Says: "TIME_WAIT is left as it was",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.TimeWait))
+					g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 				},
 				Refute: free,
 			},
@@ -98,7 +98,7 @@ it takes the place of the old one whatever the other end remembers.
 		{
 			Says: "connect() succeeds, and the server has the new connection",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 				g.Expect(r).To(HaveStates("2:server", tcp.Established))
 			},
 			Refute: off,

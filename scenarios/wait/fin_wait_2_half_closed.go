@@ -40,7 +40,7 @@ is closed after the first one was shut down and reaped while that one stays.
 		{
 			Says: "no timer runs in FIN_WAIT_2, and the socket is no orphan",
 			Judge: func(g Gomega, r *record.Run) {
-				for _, waiting := range readings(g, r, 1, "client", tcp.FinWait2) {
+				for _, waiting := range Readings(g, r, "client", tcp.FinWait2) {
 					g.Expect(waiting.Timer).To(BeEmpty())
 					g.Expect(waiting.Orphan).To(BeFalse())
 				}
@@ -50,10 +50,10 @@ is closed after the first one was shut down and reaped while that one stays.
 		{
 			Says: "it outlives an orphan that was closed after it and reaped by tcp_fin_timeout",
 			Judge: func(g Gomega, r *record.Run) {
-				reaped := first(g, r, 2, "client", tcp.Closed)
-				g.Expect(first(g, r, 2, "client", tcp.FinWait2).T).To(BeNumerically(">", first(g, r, 1, "client", tcp.FinWait2).T))
+				reaped := FirstIn(g, r, "2:client", tcp.Closed)
+				g.Expect(FirstIn(g, r, "2:client", tcp.FinWait2).T).To(BeNumerically(">", FirstIn(g, r, "client", tcp.FinWait2).T))
 				g.Expect(Find(g, r, "server.DATA@1").T).To(BeNumerically(">", reaped.T))
-				g.Expect(after(g, r, 1, "client", Find(g, r, "server.DATA@1")).State).To(Equal(tcp.FinWait2))
+				g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.DATA@1")).State).To(Equal(tcp.FinWait2))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { halfClosed(s, true) }},
 		},
@@ -61,7 +61,7 @@ is closed after the first one was shut down and reaped while that one stays.
 			Says: "what the other end sends then is acknowledged and read",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Delivered("client.FIN", "server.DATA@1", "client.ACK(server.DATA@1)"))
-				g.Expect(string(call(g, r, "client", "read", 1).Data)).To(Equal("late"))
+				g.Expect(string(Call(g, r, "client", "read", 1).Data)).To(Equal("late"))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { halfClosed(s, true) }},
@@ -71,7 +71,7 @@ is closed after the first one was shut down and reaped while that one stays.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.FinWait1, tcp.FinWait2, tcp.TimeWait))
 				g.Expect(r).To(HaveStates("server", tcp.CloseWait, tcp.LastAck, tcp.Closed))
-				g.Expect(call(g, r, "client", "read", 2).Result).To(BeZero())
+				g.Expect(Call(g, r, "client", "read", 2).Result).To(BeZero())
 				g.Expect(r).To(HaveDelta("client", "Tcp.OutRsts", 0))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { halfClosed(s, true) }},

@@ -31,18 +31,18 @@ FIN_WAIT_2, up to 120 (TCP_FIN_TIMEOUT_MAX). Here it is 2, beside tcp_fin_timeou
 		{
 			Says: "FIN_WAIT_2 shows the 2 s of TCP_LINGER2",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.FinWait2)
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Timer).To(Equal("timewait"))
-				g.Expect(waiting.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", 2*time.Second+jiffy)))
+				g.Expect(waiting.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", 2*time.Second+Jiffy)))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, 4) }},
 		},
 		{
 			Says: "it is over when they are, and in silence",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.FinWait2)
-				g.Expect(first(g, r, 1, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
-				g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T+2*time.Second-jiffy))
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
+				g.Expect(FirstIn(g, r, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
+				g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T+2*time.Second-Jiffy))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, 1) }},
@@ -91,7 +91,7 @@ A second connection, which was only shut down, keeps its socket and asks all the
 		{
 			Says: "its timer is that of a mini-socket, not of keep-alive",
 			Judge: func(g Gomega, r *record.Run) {
-				for _, waiting := range readings(g, r, 1, "client", tcp.FinWait2) {
+				for _, waiting := range Readings(g, r, "client", tcp.FinWait2) {
 					g.Expect(waiting.Timer).To(Equal("timewait"))
 				}
 			},
@@ -101,7 +101,7 @@ A second connection, which was only shut down, keeps its socket and asks all the
 			Says: "a connection with a descriptor, shut down at the same time, asks meanwhile: its timer is the keep-alive's",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveTimer("2:client", tcp.FinWait2, "keepalive"))
-				probe, gone := Find(g, r, "2:client.KEEPALIVE"), first(g, r, 1, "client", tcp.Closed)
+				probe, gone := Find(g, r, "2:client.KEEPALIVE"), FirstIn(g, r, "client", tcp.Closed)
 				g.Expect(probe.T).To(BeNumerically("<", gone.T))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, 1) }},

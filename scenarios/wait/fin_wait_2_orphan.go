@@ -44,25 +44,25 @@ end stays in CLOSE_WAIT. Its next write() succeeds, and the answer is a RST.
 		{
 			Says: "FIN_WAIT_2 is an orphan's, with a timer that was started with tcp_fin_timeout",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.FinWait2)
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Orphan).To(BeTrue())
 				g.Expect(waiting.Timer).To(Equal("timewait"))
-				g.Expect(waiting.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", 2*time.Second+jiffy)))
+				g.Expect(waiting.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", 2*time.Second+Jiffy)))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_fin_timeout", Value: "4"}}},
 		},
 		{
 			Says: "it ends when that timer runs out, not before",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.FinWait2)
-				g.Expect(first(g, r, 1, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-jiffy))
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
+				g.Expect(FirstIn(g, r, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
 			},
 			Refute: harness.Variant{Play: finWait2Reset},
 		},
 		{
 			Says: "the kernel forgets in silence: the other end is in CLOSE_WAIT still when FIN_WAIT_2 is over",
 			Judge: func(g Gomega, r *record.Run) {
-				forgotten := first(g, r, 1, "client", tcp.Closed)
+				forgotten := FirstIn(g, r, "client", tcp.Closed)
 				still, known := r.StateAt(1, "server", forgotten.T)
 				g.Expect(known).To(BeTrue())
 				g.Expect(still.State).To(Equal(tcp.CloseWait))
@@ -82,8 +82,8 @@ end stays in CLOSE_WAIT. Its next write() succeeds, and the answer is a RST.
 		{
 			Says: "the first write() of the other end succeeds, and the one after the RST is EPIPE with SIGPIPE, not ECONNRESET",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "server", "write", 1).Result).To(BeEquivalentTo(1))
-				second := call(g, r, "server", "write", 2)
+				g.Expect(Call(g, r, "server", "write", 1).Result).To(BeEquivalentTo(1))
+				second := Call(g, r, "server", "write", 2)
 				g.Expect(second.Errno).To(Equal("EPIPE"))
 				g.Expect(second.Signal).To(Equal("SIGPIPE"))
 			},

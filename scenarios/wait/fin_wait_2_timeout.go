@@ -41,12 +41,12 @@ func finWait2Timeout(timeout, another, phases int) harness.Scenario {
 		Says: fmt.Sprintf("the orphan in FIN_WAIT_2 shows %d s on its %s timer", shown, timer),
 		Judge: func(g Gomega, r *record.Run) {
 			acked := Find(g, r, "server.ACK(client.FIN)")
-			waiting := first(g, r, 1, "client", tcp.FinWait2)
+			waiting := FirstIn(g, r, "client", tcp.FinWait2)
 			g.Expect(waiting.Orphan).To(BeTrue())
 			g.Expect(waiting.Timer).To(Equal(timer))
-			g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", acked.T+seconds(shown)-jiffy))
+			g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", acked.T+seconds(shown)-Jiffy))
 			// Below 3.5 RTO the kernel does not go.
-			g.Expect(waiting.Expires).To(BeNumerically("<=", max(seconds(shown)+jiffy, seconds(timeout)+jiffy-seconds(timeWaitLen), 1500*time.Millisecond)))
+			g.Expect(waiting.Expires).To(BeNumerically("<=", max(seconds(shown)+Jiffy, seconds(timeout)+Jiffy-seconds(timeWaitLen), 1500*time.Millisecond)))
 		},
 		Refute: refute,
 	}}
@@ -55,9 +55,9 @@ func finWait2Timeout(timeout, another, phases int) harness.Scenario {
 			Says: fmt.Sprintf("then a mini-socket takes over, and what it gets is %d s again, not the rest of %d s", shown, timeout),
 			Judge: func(g Gomega, r *record.Run) {
 				mini := firstMini(g, r)
-				full := first(g, r, 1, "client", tcp.FinWait2)
-				g.Expect(mini.T).To(BeNumerically(">=", full.T+seconds(shown)-jiffy))
-				g.Expect(mini.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", max(seconds(shown)+jiffy, 1500*time.Millisecond))))
+				full := FirstIn(g, r, "client", tcp.FinWait2)
+				g.Expect(mini.T).To(BeNumerically(">=", full.T+seconds(shown)-Jiffy))
+				g.Expect(mini.Expires).To(And(BeNumerically(">", 0), BeNumerically("<=", max(seconds(shown)+Jiffy, 1500*time.Millisecond))))
 			},
 			Refute: refute,
 		})
@@ -66,8 +66,8 @@ func finWait2Timeout(timeout, another, phases int) harness.Scenario {
 		claims = append(claims, harness.Claim{
 			Says: fmt.Sprintf("FIN_WAIT_2 is over after %d s", whole),
 			Judge: func(g Gomega, r *record.Run) {
-				lasted := first(g, r, 1, "client", tcp.Closed).T - Find(g, r, "server.ACK(client.FIN)").T
-				g.Expect(lasted).To(BeNumerically(">=", seconds(whole)-2*jiffy))
+				lasted := FirstIn(g, r, "client", tcp.Closed).T - Find(g, r, "server.ACK(client.FIN)").T
+				g.Expect(lasted).To(BeNumerically(">=", seconds(whole)-2*Jiffy))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},
 			Refute: harness.Variant{Play: finWait2Reset},
@@ -134,7 +134,7 @@ func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // firstMini is the first reading of the client's mini-socket in FIN_WAIT_2.
 func firstMini(g Gomega, r *record.Run) record.State {
-	for _, s := range readings(g, r, 1, "client", tcp.FinWait2) {
+	for _, s := range Readings(g, r, "client", tcp.FinWait2) {
 		if s.Timer == "timewait" {
 			return s
 		}

@@ -47,7 +47,7 @@ lost.
 		{
 			Says: "TIME_WAIT stays, and its 60 s start again",
 			Judge: func(g Gomega, r *record.Run) {
-				begun, again := first(g, r, 1, "client", tcp.TimeWait), last(g, r, 1, "client", tcp.TimeWait)
+				begun, again := FirstIn(g, r, "client", tcp.TimeWait), LastIn(g, r, "client", tcp.TimeWait)
 				late := forgedData(g, r)
 				g.Expect(again.T).To(BeNumerically(">=", late.T))
 				g.Expect(again.T + again.Expires - begun.T - begun.Expires).To(BeNumerically(">=", 150*time.Millisecond))
@@ -142,7 +142,7 @@ thrown away as repeats. No end notices.
 			{
 				Says: "the program reads what the other program wrote",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(string(call(g, r, "server", "read", 1).Data)).To(Equal("new!"))
+					g.Expect(string(Call(g, r, "server", "read", 1).Data)).To(Equal("new!"))
 				},
 				Refute: flip,
 			},
@@ -161,9 +161,9 @@ thrown away as repeats. No end notices.
 		{
 			Says: "the program reads it: four bytes that the other program did not write, and the real ones never",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(string(call(g, r, "client", "write", 1).Call)).To(ContainSubstring("new!"))
-				g.Expect(call(g, r, "server", "read", 1).Data).To(Equal([]byte{0, 0, 0, 0}))
-				g.Expect(call(g, r, "server", "recv", 1).Errno).To(Equal("EAGAIN"))
+				g.Expect(string(Call(g, r, "client", "write", 1).Call)).To(ContainSubstring("new!"))
+				g.Expect(Call(g, r, "server", "read", 1).Data).To(Equal([]byte{0, 0, 0, 0}))
+				g.Expect(Call(g, r, "server", "recv", 1).Errno).To(Equal("EAGAIN"))
 			},
 			Refute: flip,
 		},

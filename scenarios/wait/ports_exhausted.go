@@ -37,24 +37,24 @@ connects to another port of the same server, from a port that is in TIME_WAIT.
 		{
 			Says: "the third connect() to the same address and port fails with EADDRNOTAVAIL",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "connect", 1).Errno).To(BeEmpty())
-				g.Expect(call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
-				g.Expect(call(g, r, "client", "connect", 3).Errno).To(Equal("EADDRNOTAVAIL"))
+				g.Expect(Call(g, r, "client", "connect", 1).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 3).Errno).To(Equal("EADDRNOTAVAIL"))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.ip_local_port_range", Value: "40001 40009"}}},
 		},
 		{
 			Says: "both ports are in TIME_WAIT",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(end(g, r, 1, "client").State).To(Equal(tcp.TimeWait))
-				g.Expect(end(g, r, 2, "client").State).To(Equal(tcp.TimeWait))
+				g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
+				g.Expect(LastSeen(g, r, "2:client").State).To(Equal(tcp.TimeWait))
 			},
 			Refute: noTimeWait,
 		},
 		{
 			Says: "to another port of the same server connect() still succeeds, from one of the two",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "connect", 4).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 4).Errno).To(BeEmpty())
 				port := parsed(g, Find(g, r, "3:client.SYN")).Src.Port()
 				g.Expect(port).To(BeElementOf(uint16(40001), uint16(40002)))
 			},

@@ -41,7 +41,7 @@ The server's first number is 65,537 above the one where the old connection ended
 		{
 			Says: "connect() succeeds at once, on the first SYN",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 				g.Expect(r).To(HaveCount("2:client.SYN", 1))
 				g.Expect(parsed(g, Find(g, r, "2:client.SYN")).Src).To(Equal(parsed(g, Find(g, r, "client.SYN")).Src))
 			},
@@ -133,7 +133,7 @@ With tcp_rfc1337=1 the RST would be ignored.
 		{
 			Says: "that RST ends TIME_WAIT",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(after(g, r, 1, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", Find(g, r, "client.RST")).State).To(Equal(tcp.Closed))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "server", Key: "net.ipv4.tcp_rfc1337", Value: "1"}}},
 		},
@@ -142,10 +142,10 @@ With tcp_rfc1337=1 the RST would be ignored.
 			Judge: func(g Gomega, r *record.Run) {
 				syns := All(g, r, "2:client.SYN")
 				g.Expect(len(syns)).To(Equal(2))
-				waiting := first(g, r, 2, "client", tcp.SynSent)
+				waiting := FirstIn(g, r, "2:client", tcp.SynSent)
 				g.Expect(waiting.Timer).To(Equal("retransmit"))
 				g.Expect(syns[1].T).To(BeNumerically("<", waiting.T+waiting.Expires))
-				g.Expect(call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 			},
 			Refute: harness.Variant{Play: reconnect},
 		},
@@ -222,7 +222,7 @@ tcp_rfc1337 does not help.
 			{
 				Says: "nothing is left, neither TIME_WAIT nor a new connection",
 				Judge: func(g Gomega, r *record.Run) {
-					g.Expect(end(g, r, 1, "server").State).To(Equal(tcp.Closed))
+					g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.Closed))
 				},
 				Refute: other,
 			},
@@ -243,7 +243,7 @@ tcp_rfc1337 does not help.
 			Says: "TIME_WAIT stays, with tcp_rfc1337=1 even when the supposed sender resets that ACK",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveDelta("client", "Tcp.OutRsts", 1))
-				g.Expect(end(g, r, 1, "server").State).To(Equal(tcp.TimeWait))
+				g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.TimeWait))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "server", Key: "net.ipv4.tcp_rfc1337", Value: "0"}}},
 		},

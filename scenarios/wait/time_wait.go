@@ -43,7 +43,7 @@ the end of the process that closed does not end it.
 		{
 			Says: "TIME_WAIT shows 60 s although tcp_fin_timeout is 5 s",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.TimeWait)
+				waiting := FirstIn(g, r, "client", tcp.TimeWait)
 				g.Expect(waiting.Timer).To(Equal("timewait"))
 				g.Expect(waiting.Expires).To(BeNumerically("~", time.Minute, time.Second))
 			},
@@ -52,16 +52,16 @@ the end of the process that closed does not end it.
 		{
 			Says: "FIN_WAIT_2, which tcp_fin_timeout is for, showed 5 s on the same socket",
 			Judge: func(g Gomega, r *record.Run) {
-				waiting := first(g, r, 1, "client", tcp.FinWait2)
+				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Timer).To(Equal("timewait"))
-				g.Expect(waiting.Expires).To(And(BeNumerically(">", time.Second), BeNumerically("<=", 5*time.Second+jiffy)))
+				g.Expect(waiting.Expires).To(And(BeNumerically(">", time.Second), BeNumerically("<=", 5*time.Second+Jiffy)))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_fin_timeout", Value: "30"}}},
 		},
 		{
 			Says: "it is there still when the process that closed has ended",
 			Judge: func(g Gomega, r *record.Run) {
-				ended := call(g, r, "client", "exit", 1)
+				ended := Call(g, r, "client", "exit", 1)
 				still, known := r.StateAt(1, "client", r.Duration)
 				g.Expect(known).To(BeTrue())
 				g.Expect(still.State).To(Equal(tcp.TimeWait))

@@ -39,8 +39,8 @@ The slow twin of wait/time-wait: no knob shortens TIME_WAIT, so this one waits.
 			Says: "the client is in TIME_WAIT for 60 s, and then gone",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveStates("client", tcp.TimeWait, tcp.Closed))
-				lasted := first(g, r, 1, "client", tcp.Closed).T - first(g, r, 1, "client", tcp.TimeWait).T
-				g.Expect(lasted).To(BeNumerically(">=", time.Minute-2*jiffy))
+				lasted := FirstIn(g, r, "client", tcp.Closed).T - FirstIn(g, r, "client", tcp.TimeWait).T
+				g.Expect(lasted).To(BeNumerically(">=", time.Minute-2*Jiffy))
 			},
 			Refute: harness.Variant{Play: timeWaitReset},
 		},

@@ -42,16 +42,16 @@ other end repeats its FIN, TIME_WAIT does not come nearer to its end.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Segments("server.FIN", "client.ACK(server.FIN)", "server.FIN#2", "client.ACK(server.FIN)#2",
 					"server.FIN#3", "client.ACK(server.FIN)#3", "server.FIN#4", "client.ACK(server.FIN)#4"))
-				g.Expect(after(g, r, 1, "client", Find(g, r, "server.FIN#4")).State).To(Equal(tcp.TimeWait))
+				g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.FIN#4")).State).To(Equal(tcp.TimeWait))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lastACKsLost(s, 0) }},
 		},
 		{
 			Says: "the end of TIME_WAIT moves by as much as the last copy came after the first FIN",
 			Judge: func(g Gomega, r *record.Run) {
-				begun, restarted := first(g, r, 1, "client", tcp.TimeWait), last(g, r, 1, "client", tcp.TimeWait)
+				begun, restarted := FirstIn(g, r, "client", tcp.TimeWait), LastIn(g, r, "client", tcp.TimeWait)
 				moved := restarted.T + restarted.Expires - begun.T - begun.Expires
-				g.Expect(moved).To(BeNumerically(">=", Gap(Find(g, r, "server.FIN"), Find(g, r, "server.FIN#4"))-2*jiffy))
+				g.Expect(moved).To(BeNumerically(">=", Gap(Find(g, r, "server.FIN"), Find(g, r, "server.FIN#4"))-2*Jiffy))
 				g.Expect(restarted.Expires).To(BeNumerically("~", time.Minute, time.Second))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lastACKsLost(s, 0) }},
@@ -59,7 +59,7 @@ other end repeats its FIN, TIME_WAIT does not come nearer to its end.
 		{
 			Says: "the server stays in LAST_ACK until an ACK arrives",
 			Judge: func(g Gomega, r *record.Run) {
-				gone := first(g, r, 1, "server", tcp.Closed)
+				gone := FirstIn(g, r, "server", tcp.Closed)
 				g.Expect(gone.T).To(BeNumerically(">=", Find(g, r, "client.ACK(server.FIN)#4").T))
 				g.Expect(r).To(HaveDelta("server", "Tcp.RetransSegs", 3))
 			},
