@@ -150,6 +150,24 @@ var hostActs = []entry{
 		},
 	},
 	{
+		name: "host/gone", of: []string{"Host.Gone"},
+		shows: "a RST ends the request of a listener, for which the server never had a socket",
+		play: func(s *stage) {
+			server, client := s.Server.Peer(), s.Client.Peer()
+			server.Listen(8080, 8)
+			armed(s, "drop client.ACK(server.SYN-ACK) always")
+			client.Connect(s.Server, 8080)
+			client.Linger(0)
+			client.Close()
+			s.Await(s.Server.Gone(1))
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(OnlyStates("server", tcp.SynRecv, tcp.Closed))
+			g.Expect(r).To(Segments("client.RST"))
+			g.Expect(r).To(HaveDelta("server", "Tcp.EstabResets", 0))
+		},
+	},
+	{
 		name: "host/peers", of: []string{"Host.Peer", "Host.NewPeer"},
 		shows: "a second process of the host talks over a connection of its own",
 		play: func(s *stage) {
