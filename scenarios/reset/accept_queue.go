@@ -30,7 +30,7 @@ next ACK opens the connection.
 
   client                                              server
   connect() = 0 ESTABLISHED ── ACK ──────────────────► SYN_RECV (queue full)
-                                                       accept(), accept(), accept()
+                                               accept(), accept(), accept()
                        ◄───────────────── SYN-ACK ── 1 s later
                        ── ACK ───────────────────────► ESTABLISHED, accept()
 `,

@@ -175,7 +175,7 @@ ACK, and the segment is dropped. A blind attacker must guess two numbers of 32 b
 for one byte.
 
   client                    attacker                  server
-  ESTABLISHED        ── DATA(RCV.NXT, ack: a guess) ─► ESTABLISHED, nothing queued
+  ESTABLISHED        ── DATA(RCV.NXT, ack: a guess) ─► ESTABLISHED, no data
               ◄───────────────────────────────────── ACK ──
   write("x")                ── DATA ─────────────────► read() = "x"
 `,

@@ -24,7 +24,7 @@ bytes that it could have had.
   client                                              server
   write("unread")      ── DATA ──────────────────────► (nobody reads)
   close(), linger 0    ── RST ───────────────────────► CLOSED
-                                                       poll() = IN OUT ERR HUP RDHUP
+                                               poll() = IN OUT ERR HUP RDHUP
                                                        read() = 6, ECONNRESET, 0
 `,
 	Refs: []string{"RFC 9293 §3.10.7.4", "tcp_reset", "tcp_recvmsg_locked", "tcp_poll"},

@@ -23,7 +23,7 @@ sent: so the RST is in order, and is believed.
   client                                              server
   (power off, boot)                                   ESTABLISHED
   CLOSED               ◄────────────────────── DATA ── write() = 1
-                       ── RST(its ACK) ──────────────► CLOSED, read() = ECONNRESET
+                       ── RST(its ACK) ──────────────► CLOSED, ECONNRESET
 `,
 	Refs: []string{"RFC 9293 §3.5.1", "RFC 9293 §3.10.7.1", "tcp_v4_send_reset", "tcp_reset"},
 	Answers: []harness.Answer{{

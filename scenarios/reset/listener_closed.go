@@ -20,7 +20,7 @@ the kernel gives up what is in the queue: RST, although the client did nothing
 wrong. Bytes that it had sent, and that were acknowledged, are lost.
 
   client                                              server
-  connect() = 0 ESTABLISHED ◄────────────────────────► ESTABLISHED (not accepted)
+  connect() = 0 ESTABLISHED ◄────────────────────────► ESTABLISHED, pending
   write()                   ── DATA ─────────────────►
                             ◄──────────────────  ACK ──
   read() = ECONNRESET       ◄──────────────────  RST ── close(listener)

@@ -21,7 +21,7 @@ idle client stays in ESTABLISHED for ever (a half-open connection), and one that
 speaks is reset by the server's kernel.
 
   client                                              server
-  ESTABLISHED              forged RST(client) ───────► CLOSED, read() = ECONNRESET
+  ESTABLISHED              forged RST(client) ───────► CLOSED, ECONNRESET
   ESTABLISHED
   write()              ── DATA ──────────────────────►
   read() = ECONNRESET  ◄────────────────────────  RST ──

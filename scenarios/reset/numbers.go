@@ -128,7 +128,7 @@ the RST, so a RST without it must pass; and Linux lets one pass whose timestamp 
 old, because a peer that restarted counts anew.
 
   client                                              server
-                          forged RST(RCV.NXT) ───────► CLOSED, read() = ECONNRESET
+                          forged RST(RCV.NXT) ───────► CLOSED, ECONNRESET
 `,
 		Refs: []string{"RFC 7323 §3.2", "RFC 7323 §5.2", "tcp_validate_incoming", "tcp_paws_discard"},
 		Play: func(s *harness.Stage) { oddTimestamps(s, tcp.RST, option) },

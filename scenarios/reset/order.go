@@ -129,7 +129,7 @@ closer out of FIN_WAIT_1: no TIME_WAIT, and a program that is not told, for it h
 closed.
 
   client                                              server
-  close()   FIN_WAIT_1    forged RST(client) ───────► CLOSED, read() = ECONNRESET
+  close()   FIN_WAIT_1    forged RST(client) ───────► CLOSED, ECONNRESET
                        ── FIN ──────────────────────►
             CLOSED     ◄───────────────────────  RST ──
 `,

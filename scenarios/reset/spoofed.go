@@ -35,7 +35,7 @@ The client has sent nothing and hears nothing. It learns of its fate when it
 speaks: the server's kernel knows no such connection any more.
 
   client                    attacker                  server
-  ESTABLISHED                   ── RST(RCV.NXT) ─────► CLOSED, read() = ECONNRESET
+  ESTABLISHED                   ── RST(RCV.NXT) ─────► CLOSED, ECONNRESET
   write()                   ── DATA ─────────────────►
   CLOSED, read() = ECONNRESET ◄────────────────── RST ──
 `,

@@ -39,7 +39,7 @@ func finTimeout(seconds int) harness.Scenario {
 		other = "60"
 	}
 	sc := harness.Scenario{
-		Name:    "trap/fin-wait-2-time-is-not-tcp-fin-timeout{tcp_fin_timeout=" + value + "}",
+		Name:    "trap/fin-wait-2-is-not-tcp-fin-timeout{tcp_fin_timeout=" + value + "}",
 		Summary: fmt.Sprintf("An orphan in FIN_WAIT_2 with tcp_fin_timeout=%s lives for %d s.", value, whole),
 		Doc: fmt.Sprintf(`
 Up to 60 an orphan in FIN_WAIT_2 becomes a mini-socket at once and lives for

@@ -22,7 +22,7 @@ func orphanRetries(retries int) harness.Scenario {
 		other = "2"
 	}
 	return harness.Scenario{
-		Name:    fmt.Sprintf("trap/orphan-repeats-fin-more-often-than-tcp-orphan-retries{tcp_orphan_retries=%d}", retries),
+		Name:    fmt.Sprintf("trap/more-fins-than-orphan-retries{tcp_orphan_retries=%d}", retries),
 		Summary: fmt.Sprintf("Every last ACK is lost; tcp_orphan_retries is %d.", retries),
 		Doc: fmt.Sprintf(`
 tcp_orphan_retries is a time, as tcp_retries2 is: what so many repeats would take from
@@ -82,7 +82,7 @@ of 3 just does not. No RST is sent in the end: tcp_write_err closes in silence.
 
 // OrphanRetriesZero shows that 0, the stock value, does not mean none.
 var OrphanRetriesZero = harness.Scenario{
-	Name:    "trap/orphan-repeats-fin-more-often-than-tcp-orphan-retries{tcp_orphan_retries=0}",
+	Name:    "trap/more-fins-than-orphan-retries{tcp_orphan_retries=0}",
 	Summary: "Every last ACK is lost; tcp_orphan_retries is 0, the stock value.",
 	Doc: `
 0 stands for 8 (tcp_orphan_retries): 102.2 s from the first repeat on, so nine or

@@ -99,7 +99,7 @@ var Transitions = []Transition{
 // Additions are transitions of Linux that RFC 9293 does not know.
 var Additions = []Transition{
 	{From: tcp.FinWait1, To: tcp.Closed, Event: "ACK of the FIN, where TCP_LINGER2 is negative", Ref: "tcp_rcv_state_process", Scenarios: []string{"close/linger2-negative"}},
-	{From: tcp.FinWait2, To: tcp.Closed, Event: "`tcp_fin_timeout` or TCP_LINGER2 is over, and nobody holds the socket", Ref: "tcp_time_wait", By: Timer, Scenarios: []string{"trap/fin-wait-2-time-is-not-tcp-fin-timeout{tcp_fin_timeout=61}"}},
+	{From: tcp.FinWait2, To: tcp.Closed, Event: "`tcp_fin_timeout` or TCP_LINGER2 is over, and nobody holds the socket", Ref: "tcp_time_wait", By: Timer, Scenarios: []string{"trap/fin-wait-2-is-not-tcp-fin-timeout{tcp_fin_timeout=61}"}},
 	{From: tcp.TimeWait, To: tcp.SynSent, Event: "connect() from the same port (`tcp_tw_reuse`)", Ref: "tcp_twsk_unique", Scenarios: []string{"wait/connect-from-port-in-time-wait{bind=0,tcp_tw_reuse=1,tcp_timestamps=1}"}},
 }
 
