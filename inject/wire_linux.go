@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lastack/lastack/inject/flow"
 	"github.com/lastack/lastack/inject/tcp"
 )
 
@@ -341,7 +342,7 @@ func (w *Wire) ask() {
 			continue
 		}
 		if end := conn.EndOf(c.Host); end != nil {
-			if o, ok := w.config.Prober.Probe(c.Host, end.Addr, conn.Other(end).Addr); ok {
+			if o, ok := w.look(c.Host, conn, end); ok {
 				w.note(w.config.Clock(), number, c.Host, o, -1, false)
 			}
 		}
@@ -584,10 +585,22 @@ func (w *Wire) probe(p *Passage, host string, after bool) {
 	if end == nil {
 		return
 	}
-	o, ok := w.config.Prober.Probe(host, end.Addr, conn.Other(end).Addr)
-	if ok {
+	if o, ok := w.look(host, conn, end); ok {
 		w.note(w.config.Clock(), p.Conn, host, o, p.Index, after)
 	}
+}
+
+// look asks a kernel for one end. The reading is dated when the answer is there,
+// lest a state be older than what brought it about; what was left of its timer
+// is counted from before the question, lest the timer seem to run out later than
+// it does.
+func (w *Wire) look(host string, conn *flow.Conn, end *flow.End) (Observation, bool) {
+	asked := w.config.Clock()
+	o, ok := w.config.Prober.Probe(host, end.Addr, conn.Other(end).Addr)
+	if o.Timer != "" {
+		o.Expires = max(0, o.Expires-(w.config.Clock()-asked))
+	}
+	return o, ok
 }
 
 func (w *Wire) note(now time.Duration, conn int, host string, o Observation, passage int, after bool) {
