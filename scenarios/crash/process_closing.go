@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -48,7 +49,9 @@ TIME_WAIT there is no socket any more that could be closed.
 `,
 		Refs:    []string{"RFC 9293 §3.6", "do_exit", "tcp_close", "tcp_orphan_retries"},
 		Answers: []harness.Answer{{Statement: 41, Holds: harness.Holds, Says: "Killed after its FIN a process sends nothing more; its kernel ends the close in order. A host without power does not."}},
-		Play:    func(s *harness.Stage) { killedIn(s, state, false) },
+		// A FIN that is held must not be repeated before the process is dead.
+		Hosts: []harness.HostSpec{{Name: "client", RTOMin: 5 * time.Second}},
+		Play:  func(s *harness.Stage) { killedIn(s, state, false) },
 		Claims: []harness.Claim{
 			{
 				Says: "the process is killed in " + state.String(),

@@ -11,7 +11,7 @@ import (
 	"github.com/lastack/lastack/suites/specs"
 )
 
-var _ = specs.Register(specs.Options{Also: reaches}, scenarios.All()...)
+var _ = specs.Register(specs.Options{Jobs: 40, Also: reaches}, scenarios.All()...)
 
 var _ = SynchronizedBeforeSuite(
 	func(ctx SpecContext) []byte { return specs.Play(ctx) },
