@@ -227,8 +227,44 @@ func (h *Host) explainSysctl(ctx context.Context, key string, err error) error {
 }
 
 // SignalAll signals every process on the host, what programs left behind
-// included. SIGSTOP and SIGCONT stop and continue it as a whole; SIGKILL also ends
-// the host's init, and with it everything that ran Isolated.
+// included. SIGSTOP and SIGCONT stop and continue it as a whole. It returns when
+// what SIGSTOP stops stands still, and when what SIGKILL kills is gone.
 func (h *Host) SignalAll(ctx context.Context, number syscall.Signal) error {
 	return h.ask(ctx, keeper.OpSignalAll, keeper.Signal{Number: number}, nil)
+}
+
+// Where the programs of each host that were started Isolated keep their files, in
+// every lab at the same place and on each host its own: in a directory that is
+// empty at first, and in one to be their HOME. Both lie in /tmp, which is the host's
+// own too, as /dev/shm is. They are memory, live as long as the lab, over PowerOff
+// and Boot too, and hold 128 MiB in all.
+const (
+	ProgramDir  = keeper.ProgramDir
+	ProgramHome = keeper.ProgramHome
+)
+
+// File is an open file of a host.
+type File struct {
+	Name string
+	*os.File
+}
+
+// Files opens, for reading, the regular files of the host that match one of the
+// globs: absolute paths as path.Match knows them. No link is followed. The caller
+// closes the files; more counts those that were too many for one answer. It works
+// on a host that is off too.
+func (h *Host) Files(ctx context.Context, globs []string) (files []File, more int, err error) {
+	reply, open, err := h.lab.keeper.call(ctx, h.lab.message(keeper.OpFiles, h.Name), keeper.Search{Globs: globs}, nil, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	var found keeper.Found
+	if err := json.Unmarshal(reply.Body, &found); err != nil || len(found.Names) != len(open) {
+		closeFiles(open)
+		return nil, 0, fmt.Errorf("find files on host %s: the keeper sent %d descriptors: %w", h.Name, len(open), err)
+	}
+	for i, f := range open {
+		files = append(files, File{found.Names[i], f})
+	}
+	return files, found.More, nil
 }

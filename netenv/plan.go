@@ -49,7 +49,7 @@ func planLab(spec LabSpec) (keeper.LabPlan, error) {
 	if hosts == nil {
 		hosts = []HostSpec{{Name: ClientName}, {Name: ServerName}}
 	}
-	var plan keeper.LabPlan
+	plan := keeper.LabPlan{IP: spec.IP}
 	if len(hosts) == 0 {
 		return plan, errors.New("make lab: no hosts")
 	}

@@ -24,6 +24,9 @@ type LabSpec struct {
 	// attacker have fixed addresses, further hosts get theirs from .3 on. At most
 	// forty.
 	Hosts []HostSpec
+	// IP is 4 or 6 where /etc/hosts shall know only the addresses of that family, so
+	// that programs that go by names use it; 0 is both.
+	IP int
 }
 
 // HostSpec says what one host is. Only Name is needed.
@@ -84,9 +87,12 @@ type ProcessSpec struct {
 	Files []*os.File
 	// Isolated is for programs that are not ours. The host then has a pid namespace
 	// of its own, in which what a program leaves behind dies with the host, and a mount
-	// namespace in which /etc/hosts knows the lab. The program has no privileges that
-	// the caller does not have. Otherwise only the network is the host's, and the
-	// program has all privileges over it.
+	// namespace in which /etc/hosts knows the lab and /tmp and /dev/shm are the host's
+	// own (see ProgramDir): of the caller's files there a program sees its working
+	// directory and its own file. Where the working directory is /tmp itself, what lies
+	// in it at the time is seen, of very much the 1024 that changed last. The program has no privileges that the caller does
+	// not have. Otherwise only the network is the host's, and the program has all
+	// privileges over it.
 	Isolated bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -53,6 +54,7 @@ type host struct {
 	port    int
 	diag    diag
 	sysctls []Sysctl // set since the lab was made, again at boot
+	disk    disk
 
 	running sync.Mutex // guards what follows, so that ends are noted while mu is held
 	procs   map[*child]bool
@@ -418,19 +420,34 @@ func (h *host) start(plan *ProcessPlan, files []int) (*child, error) {
 	} else {
 		attr.Sys.AmbientCaps = h.keeper.capabilities
 	}
+	if h.init != nil {
+		if err := h.show(plan.Dir, path); err != nil {
+			return nil, err
+		}
+	}
 	var c *child
 	err := h.agent.do(func() (err error) {
-		c, err = h.keeper.nursery.start(path, plan.Argv, attr)
+		if c, err = h.keeper.nursery.start(path, plan.Argv, attr); err != nil {
+			err = startError(plan, path, err) // here, where the paths mean what they meant
+		}
 		return err
 	})
 	if err != nil {
-		return nil, startError(plan, path, err)
+		return nil, err
 	}
 	h.running.Lock()
 	c.inInit = h.init != nil
 	h.procs[c] = true
 	h.running.Unlock()
 	return c, nil
+}
+
+// show lets a program see its working directory and its own file.
+func (h *host) show(dir, path string) error {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return errors.Join(h.disk.show(dir, h.agent.do), h.disk.show(path, h.agent.do))
 }
 
 // settle makes the pid and mount namespaces of a host that runs a user's programs:
@@ -454,7 +471,7 @@ func (h *host) settle() error {
 	}
 	var c *child
 	err = h.agent.do(func() error {
-		if err := enterNewMounts(h.lab.hostsFile); err != nil {
+		if err := h.disk.mount(h.lab.hostsFile); err != nil {
 			return err
 		}
 		if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {

@@ -1,11 +1,15 @@
 package keeper
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,15 +37,56 @@ func runHostInit() int {
 		if err != nil || n == 0 {
 			return 0
 		}
-		// −1 is everybody in this pid namespace but process 1.
-		err = syscall.Kill(-1, syscall.Signal(number[0]))
-		if errors.Is(err, syscall.ESRCH) {
-			err = nil
-		}
-		if tellInit(err) != nil {
+		if tellInit(signalOthers(syscall.Signal(number[0]))) != nil {
 			return 1
 		}
 	}
+}
+
+// signalOthers signals everybody in this pid namespace but process 1, and waits
+// until all have stopped, or are gone, where that is what the signal does.
+func signalOthers(number syscall.Signal) error {
+	for limit := time.Now().Add(settleLimit); ; {
+		err := syscall.Kill(-1, number)
+		switch {
+		case errors.Is(err, syscall.ESRCH):
+			return nil // nobody is left
+		case err != nil || number != syscall.SIGKILL && number != syscall.SIGSTOP:
+			return err
+		case number == syscall.SIGSTOP && allStopped():
+			return nil
+		case time.Now().After(limit):
+			return errors.New("a process is still at work in the kernel")
+		}
+		time.Sleep(settlePause)
+	}
+}
+
+// The signals that cannot be ignored act in microseconds, unless a process waits
+// for a device.
+const (
+	settleLimit = 10 * time.Second
+	settlePause = 200 * time.Microsecond
+)
+
+// allStopped reports whether every thread but those of process 1 stands still, or
+// is dead already.
+func allStopped() bool {
+	stats, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	if err != nil {
+		return true
+	}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if err != nil || strings.HasPrefix(stat, "/proc/1/") {
+			continue // it has just ended
+		}
+		// The name before the state may hold anything.
+		if state := text[bytes.LastIndexByte(text, ')')+1:]; len(state) > 1 && !strings.ContainsRune("TtZX", rune(state[1])) {
+			return false
+		}
+	}
+	return true
 }
 
 // tellInit answers the keeper: an empty text is success.

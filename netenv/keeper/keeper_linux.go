@@ -327,6 +327,13 @@ func (k *keeper) doHost(h *host, m Message, fds []int) (body any, files []int, e
 		return nil, nil, nil
 	case OpStart:
 		return k.start(h, m, fds)
+	case OpFiles:
+		var search Search
+		if err := json.Unmarshal(m.Body, &search); err != nil {
+			return nil, nil, err
+		}
+		found, files, err := h.disk.files(search.Globs)
+		return found, files, err
 	case OpSignalAll:
 		var s Signal
 		if err := json.Unmarshal(m.Body, &s); err != nil {

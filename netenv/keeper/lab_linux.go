@@ -26,9 +26,9 @@ type lab struct {
 }
 
 func (k *keeper) addLab(id uint64, plan LabPlan) (*lab, error) {
-	l := &lab{keeper: k, id: id, group: uint32(k.groups.Add(1)), hostsFile: hostsFile(plan.Hosts)}
+	l := &lab{keeper: k, id: id, group: uint32(k.groups.Add(1)), hostsFile: hostsFile(plan)}
 	for _, p := range plan.Hosts {
-		l.hosts = append(l.hosts, &host{keeper: k, lab: l, plan: p})
+		l.hosts = append(l.hosts, &host{keeper: k, lab: l, plan: p, disk: disk{ns: -1}})
 	}
 	if len(l.hosts) > MaxHosts {
 		return nil, fmt.Errorf("make lab: %d hosts, the most is %d", len(l.hosts), MaxHosts)
@@ -121,7 +121,10 @@ func (l *lab) end() error {
 	var wait sync.WaitGroup
 	more := make([]error, len(l.hosts))
 	for i, h := range l.hosts {
-		wait.Go(func() { more[i] = h.powerOff() })
+		wait.Go(func() {
+			more[i] = h.powerOff()
+			h.disk.close()
+		})
 	}
 	wait.Wait()
 	l.keeper.mu.Lock()

@@ -63,14 +63,18 @@ func enterNewMounts(hosts string) error {
 }
 
 // hostsFile is what /etc/hosts says on every host of a lab.
-func hostsFile(hosts []HostPlan) string {
+func hostsFile(plan LabPlan) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	for i := range hosts {
-		fmt.Fprintf(&b, "%s\t%s\n", hosts[i].IPv4.Addr(), hosts[i].Name)
+	for i := range plan.Hosts {
+		if plan.IP != 6 {
+			fmt.Fprintf(&b, "%s\t%s\n", plan.Hosts[i].IPv4.Addr(), plan.Hosts[i].Name)
+		}
 	}
-	for i := range hosts {
-		fmt.Fprintf(&b, "%s\t%s\n", hosts[i].IPv6.Addr(), hosts[i].Name)
+	for i := range plan.Hosts {
+		if plan.IP != 4 {
+			fmt.Fprintf(&b, "%s\t%s\n", plan.Hosts[i].IPv6.Addr(), plan.Hosts[i].Name)
+		}
 	}
 	return b.String()
 }

@@ -24,6 +24,13 @@ const ControlFD = 3
 // MaxHosts bounds a lab, so that all descriptors of one fit into one message.
 const MaxHosts = 40
 
+// ProgramDir and ProgramHome are where a host's programs keep their files. They
+// have the same names in every lab, so that output reads alike.
+const (
+	ProgramDir  = "/tmp/lastack.dir"
+	ProgramHome = "/tmp/lastack.home"
+)
+
 // Op is what a message asks for or tells.
 type Op string
 
@@ -68,6 +75,9 @@ const (
 	OpSignal Op = "signal process"
 	// OpSignalAll signals all that runs on a host. Body: Signal.
 	OpSignalAll Op = "signal host"
+	// OpFiles opens files that a host's programs wrote. Body: Search; answer: Found,
+	// a descriptor beside it for each name.
+	OpFiles Op = "find files"
 	// OpCensus says what the keeper holds. Answer: Census.
 	OpCensus Op = "take census"
 )
@@ -173,6 +183,8 @@ const HostFiles = 5
 // LabPlan is a lab with nothing left to choose.
 type LabPlan struct {
 	Hosts []HostPlan `json:"hosts"`
+	// IP is the family whose addresses /etc/hosts knows; 0 is both.
+	IP int `json:"ip,omitempty"`
 }
 
 // HostPlan is a host with nothing left to choose.
@@ -269,6 +281,18 @@ type Exit struct {
 // Signal is a signal to be sent.
 type Signal struct {
 	Number syscall.Signal `json:"number"`
+}
+
+// Search asks for the regular files of a host that match one of the globs of
+// path.Match, each an absolute path.
+type Search struct {
+	Globs []string `json:"globs"`
+}
+
+// Found are the files' names; More counts those beyond what is opened at once.
+type Found struct {
+	Names []string `json:"names"`
+	More  int      `json:"more,omitempty"`
 }
 
 // Census counts what a keeper holds: zero labs hold nothing.
