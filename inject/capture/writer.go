@@ -55,21 +55,24 @@ type Interface struct {
 	Description string
 }
 
-// Packet is one packet as it is written.
+// Packet is one packet as it is written or was read.
 type Packet struct {
-	// Interface is a number that AddInterface gave.
+	// Interface is a number that AddInterface gave, or an index into a reader's
+	// Sources.
 	Interface int
-	// Time is when it was seen; the file keeps nanoseconds and UTC.
+	// Time is when it was seen; the file keeps nanoseconds and UTC. It is zero
+	// where a file that is read has none.
 	Time time.Time
-	// Data is the Ethernet frame; it is not kept.
+	// Data is the frame. A writer does not keep it; a reader's holds until the
+	// next packet is read.
 	Data []byte
-	// Length is how long the packet was on the wire, where that is more than
-	// Data holds; 0 for a whole one.
+	// Length is how long the packet was on the wire. A writer takes 0 for a
+	// whole one; a reader always gives it.
 	Length int
 	// Direction is optional.
 	Direction Direction
-	// Comments are shown with the packet; empty ones are left out, and one of
-	// more than 65,535 bytes is cut.
+	// Comments are shown with the packet; empty ones are not written, one of
+	// more than 65,535 bytes is cut, and no more than 64 are read.
 	Comments []string
 }
 
@@ -118,11 +121,10 @@ const (
 	isbIfRecv = 4
 	isbIfDrop = 5
 
-	byteOrder    = 0x1a2b3c4d
-	linkEthernet = 1
-	nanoseconds  = 9 // 10^-9 s
-	maxOption    = math.MaxUint16
-	maxData      = 1 << 26 // readers take larger blocks for damage
+	byteOrder   = 0x1a2b3c4d
+	nanoseconds = 9 // 10^-9 s
+	maxOption   = math.MaxUint16
+	maxBlock    = 1 << 24 // readers take larger blocks for damage
 
 	// noTime is what a time that was not given is until it is written.
 	noTime uint64 = math.MaxUint64
@@ -152,7 +154,7 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 // called between packets.
 func (c *Writer) AddInterface(i Interface) (int, error) {
 	c.begin(blockInterface)
-	c.u16(linkEthernet)
+	c.u16(uint16(LinkEthernet))
 	c.u16(0)
 	c.u32(0) // no limit on the length of a packet
 	c.text(ifName, i.Name)
@@ -187,7 +189,7 @@ func (c *Writer) writePacket(p Packet) error {
 	if p.Direction > Outbound {
 		return fmt.Errorf("direction %d is none", p.Direction)
 	}
-	if p.Length < 0 || int64(p.Length) > math.MaxUint32 || len(p.Data) > maxData {
+	if p.Length < 0 || int64(p.Length) > math.MaxUint32 || len(p.Data) > maxBlock {
 		return fmt.Errorf("length %d, of which %d bytes are at hand, does not fit", p.Length, len(p.Data))
 	}
 	c.begin(blockPacket)
@@ -206,6 +208,9 @@ func (c *Writer) writePacket(p Packet) error {
 	}
 	if len(c.buf) > options {
 		c.endOptions()
+	}
+	if len(c.buf) > maxBlock-4 {
+		return fmt.Errorf("%d bytes of data and %d comments are more than a block may have, %d bytes", len(p.Data), len(p.Comments), maxBlock)
 	}
 	return c.end()
 }

@@ -5,26 +5,27 @@ import "github.com/lastack/lastack/inject/tcp"
 // book is what is known of one direction of a connection: as its end sent it,
 // or as it was delivered. Positions are 64-bit and relative to the SYN, which
 // is 0, so that nothing here wraps.
+//
+// There are four for every connection: what is rare is apart, and a book fits
+// a cache line.
 type book struct {
-	seen    bool
-	synSeen bool
-	base    tcp.Seq // the number of the SYN, or one less than the first number seen
-	nxt     int64   // one past the highest position occupied
-	fin     int64   // position of the FIN; -1 as long as there was none
-	ack     int64   // highest acknowledgement carried; -1 as long as there was none
-	rst     bool
+	base tcp.Seq // the number of the SYN, or one less than the first number seen
+	seen, synSeen, rst,
+	hasWindow,
+	synLast, // the last segment was a SYN, whose window is never scaled
+	hasTS bool
+	scale   int8   // of the SYN; -1 where it had none
+	ngaps   uint8  // how many of gaps there are
+	window  uint16 // as last carried, unscaled
+	tsval   uint32
+	nxt     int64 // one past the highest position occupied
+	fin     int64 // position of the FIN; -1 as long as there was none
+	ack     int64 // highest acknowledgement carried; -1 as long as there was none
+	missing int64 // the first position that is, while there are gaps
 
-	window    uint16 // as last carried, unscaled
-	hasWindow bool
-	synLast   bool // the last segment was a SYN, whose window is never scaled
-	scale     int8 // of the SYN; -1 where it had none
-	tsval     uint32
-	hasTS     bool
-
-	// gaps are the pieces beyond the first byte that is missing, in order.
-	gaps    [4]piece
-	ngaps   int
-	missing int64 // the first position that is, while there are pieces
+	// gaps are the pieces beyond the first byte that is missing, in order; nil
+	// before the first.
+	gaps *[4]piece
 }
 
 // piece is a range of positions that came out of order.
@@ -43,7 +44,10 @@ func (b *book) whole() int64 {
 func (b *book) fill(from, to int64) {
 	whole := b.whole()
 	if from > whole {
-		if b.ngaps < len(b.gaps) {
+		if b.gaps == nil {
+			b.gaps = &[4]piece{}
+		}
+		if int(b.ngaps) < len(b.gaps) {
 			b.gaps[b.ngaps] = piece{from, to}
 			b.ngaps++
 		}
@@ -51,7 +55,7 @@ func (b *book) fill(from, to int64) {
 		return
 	}
 	whole = max(whole, to)
-	for i := 0; i < b.ngaps; {
+	for i := uint8(0); i < b.ngaps; {
 		if g := b.gaps[i]; g.from <= whole {
 			whole = max(whole, g.to)
 			b.ngaps--
@@ -121,9 +125,9 @@ type counter struct {
 }
 
 type count struct {
-	kind, of Kind
 	pos      int64
 	n        uint32
+	kind, of Kind
 }
 
 const counterSize = 256
@@ -142,6 +146,9 @@ func (c *counter) add(kind, of Kind, pos int64, fresh bool) uint32 {
 	}
 	e := count{kind: kind, of: of, pos: pos, n: 1}
 	if len(c.entries) < counterSize {
+		if c.entries == nil {
+			c.entries = make([]count, 0, 8) // what a short connection needs
+		}
 		c.entries = append(c.entries, e)
 		return 1
 	}

@@ -336,3 +336,55 @@ func TestArriveAllocatesNothing(t *testing.T) {
 		t.Errorf("a segment costs %v allocations, want 0", n)
 	}
 }
+
+func TestForget(t *testing.T) {
+	w := newWire(t)
+	closing := "> F. 1 ack 1\n< F. 1 ack 2\n> . 2 ack 2"
+	w.play(handshake + closing)
+	w.play("> S 0 isn 70000\n< S. 0 ack 1 isn 90000\n> . 1 ack 1\n" + closing)
+	w.play("> S 0 isn 170000\n< S. 0 ack 1 isn 190000\n> . 1 ack 1")
+	numbers := func() (all []int) {
+		for _, c := range w.flow.Conns() {
+			all = append(all, c.Number)
+		}
+		return all
+	}
+	if d := cmp.Diff([]int{1, 2, 3}, numbers()); d != "" {
+		t.Fatalf("connections (-want +got):\n%s", d)
+	}
+	w.flow.Forget(2) // in the middle of its incarnations
+	w.flow.Forget(2)
+	w.flow.Forget(77)
+	if d := cmp.Diff([]int{1, 3}, numbers()); d != "" {
+		t.Errorf("connections after 2 was forgotten (-want +got):\n%s", d)
+	}
+	if w.flow.Conn(2) != nil || w.flow.Conn(3).Number != 3 || w.flow.Latest(serverAddr, clientAddr).Number != 3 {
+		t.Error("the others are not found by number and by ends")
+	}
+	if d := cmp.Diff([][]string{{"3:client.FIN"}}, w.play("> F. 1 ack 1")); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
+	}
+	w.flow.Forget(3)
+	w.flow.Forget(1)
+	if len(w.flow.Conns()) != 0 || w.flow.Latest(clientAddr, serverAddr) != nil || len(w.flow.byPair) != 0 {
+		t.Errorf("%d connections and %d pairs are kept after all were forgotten", len(w.flow.Conns()), len(w.flow.byPair))
+	}
+	// What comes late begins a connection under a new number.
+	if d := cmp.Diff([][]string{{"4:server.FIN"}}, w.play("< F. 1 ack 2")); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
+	}
+}
+
+func TestPairsOfBothFamilies(t *testing.T) {
+	mapped := netip.AddrPortFrom(netip.AddrFrom16(clientAddr.Addr().As16()), clientAddr.Port())
+	if pairOf(clientAddr, serverAddr) != pairOf(serverAddr, clientAddr) {
+		t.Error("a pair depends on the direction")
+	}
+	if pairOf(mapped, netip.AddrPortFrom(netip.AddrFrom16(serverAddr.Addr().As16()), serverAddr.Port())) == pairOf(clientAddr, serverAddr) {
+		t.Error("an IPv4 address is taken for the IPv6 address that maps it")
+	}
+	self := netip.AddrPortFrom(clientAddr.Addr(), 1)
+	if pairOf(clientAddr, self) != pairOf(self, clientAddr) {
+		t.Error("two ports of one address are two pairs")
+	}
+}

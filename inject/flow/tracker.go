@@ -1,7 +1,10 @@
 package flow
 
 import (
+	"encoding/binary"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/lastack/lastack/inject/tcp"
 )
@@ -10,24 +13,43 @@ import (
 // not ready: use NewTracker. It is not safe for concurrent use.
 type Tracker struct {
 	hostOf func(netip.Addr) string
-	byPair map[pair][]*Conn // incarnations, the latest last
-	conns  []*Conn
+	byPair map[pair]*Conn // the latest incarnation
+	opened int
+	conns  []*Conn       // by number, as long as none was forgotten
+	kept   map[int]*Conn // by number, since then
+	recent *Conn         // of the segment before: segments come in trains
+	spare  []*Conn       // that were forgotten, to be used again
 }
 
-// pair is a four-tuple without direction: the lower end first.
-type pair struct{ a, b netip.AddrPort }
+// pair is a four-tuple without direction: the lower end first. It has no
+// padding and no pointer, so that it is hashed at once.
+type pair struct {
+	addrs [4]uint64
+	ports uint32
+	isIP6 uint32
+}
 
 func pairOf(a, b netip.AddrPort) pair {
-	if b.Compare(a) < 0 {
-		a, b = b, a
+	x, y := a.Addr().As16(), b.Addr().As16()
+	var p pair
+	low := [2]uint64{binary.BigEndian.Uint64(x[:]), binary.BigEndian.Uint64(x[8:])}
+	high := [2]uint64{binary.BigEndian.Uint64(y[:]), binary.BigEndian.Uint64(y[8:])}
+	lowPort, highPort := a.Port(), b.Port()
+	if low[0] > high[0] || low[0] == high[0] && (low[1] > high[1] || low[1] == high[1] && lowPort > highPort) {
+		low, high, lowPort, highPort = high, low, highPort, lowPort
 	}
-	return pair{a, b}
+	p.addrs = [4]uint64{low[0], low[1], high[0], high[1]}
+	p.ports = uint32(lowPort)<<16 | uint32(highPort)
+	if a.Addr().Is6() { // ::ffff:192.0.2.1 is another address than 192.0.2.1
+		p.isIP6 = 1
+	}
+	return p
 }
 
 // NewTracker makes a tracker. hostOf names the host that has an address; where
 // it is nil, or says "", the ends are called by their roles, client and server.
 func NewTracker(hostOf func(netip.Addr) string) *Tracker {
-	return &Tracker{hostOf: hostOf, byPair: map[pair][]*Conn{}}
+	return &Tracker{hostOf: hostOf, byPair: map[pair]*Conn{}}
 }
 
 // Conn is one connection: one incarnation of its four-tuple.
@@ -38,6 +60,7 @@ type Conn struct {
 	// speaker is the end that sent the last new data: its turn lasts until
 	// the other one sends some.
 	speaker int
+	earlier *Conn // incarnation of the same four-tuple
 }
 
 // End is one end of a connection as the wire knows it.
@@ -47,23 +70,34 @@ type End struct {
 
 	sent, delivered book
 	copies          counter
-	forgedCopies    counter
-	turns           []int64 // positions at which this end's turns begin
-	dropped         int     // turns forgotten at the front of turns
+	forgedCopies    *counter // nil before the first forgery
+	turns           []int64  // positions at which this end's turns begin
+	dropped         int      // turns forgotten at the front of turns
 
 	// What was last delivered *to* this end.
-	last      Name // Kind SYN, SYN-ACK, DATA or FIN; None for anything else
-	challenge bool // something that RFC 5961 challenges was delivered to this end
+	last       Kind // SYN, SYN-ACK, DATA or FIN; None for anything else
+	lastForged bool
+	challenge  bool  // something that RFC 5961 challenges
+	lastFrom   int64 // of DATA, the positions
+	lastTo     int64
 }
 
 // maxTurns bounds the memory of a connection that talks for ever.
 const maxTurns = 4096
 
-// Conns lists the connections by number.
-func (t *Tracker) Conns() []*Conn { return t.conns }
+// Conns lists the connections by number, without those that were forgotten.
+func (t *Tracker) Conns() []*Conn {
+	if t.kept == nil {
+		return t.conns
+	}
+	return slices.SortedFunc(maps.Values(t.kept), func(a, b *Conn) int { return a.Number - b.Number })
+}
 
 // Conn is the connection with that number, or nil.
 func (t *Tracker) Conn(number int) *Conn {
+	if t.kept != nil {
+		return t.kept[number]
+	}
 	if number < 1 || number > len(t.conns) {
 		return nil
 	}
@@ -71,13 +105,47 @@ func (t *Tracker) Conn(number int) *Conn {
 }
 
 // Latest is the newest incarnation between two ends, or nil.
-func (t *Tracker) Latest(a, b netip.AddrPort) *Conn {
-	list := t.byPair[pairOf(a, b)]
-	if len(list) == 0 {
-		return nil
+func (t *Tracker) Latest(a, b netip.AddrPort) *Conn { return t.byPair[pairOf(a, b)] }
+
+// Forget gives back the memory of a connection that has ended: a tracker that
+// forgets holds what is open, however long it runs. A segment that comes late
+// begins a connection of its own, under a new number. The forgotten one and
+// its sightings must not be used any more: its memory is the next one's. A
+// number that is not known is no error.
+func (t *Tracker) Forget(number int) {
+	c := t.Conn(number)
+	if c == nil {
+		return
 	}
-	return list[len(list)-1]
+	if t.kept == nil {
+		t.kept = make(map[int]*Conn, len(t.conns))
+		for _, c := range t.conns {
+			t.kept[c.Number] = c
+		}
+		t.conns = nil
+	}
+	delete(t.kept, number)
+	key := pairOf(c.ends[0].Addr, c.ends[1].Addr)
+	if later := t.byPair[key]; later != c {
+		for later.earlier != c {
+			later = later.earlier
+		}
+		later.earlier = c.earlier
+	} else if c.earlier != nil {
+		t.byPair[key] = c.earlier
+	} else {
+		delete(t.byPair, key)
+	}
+	if t.recent == c {
+		t.recent = nil
+	}
+	if len(t.spare) < maxSpare {
+		t.spare = append(t.spare, c)
+	}
 }
+
+// maxSpare bounds what a tracker keeps of what it forgot.
+const maxSpare = 1024
 
 // Opener is the end that sent the first SYN; Accepter is the other.
 func (c *Conn) Opener() *End { return &c.ends[0] }
@@ -137,6 +205,9 @@ func (t *Tracker) Forge(seg *tcp.Segment, sentBy string, out *Sighting) bool {
 	} else if b := &e.sent; b.seen {
 		out.Seq = b.rel(seg.Seq)
 	}
+	if e.forgedCopies == nil {
+		e.forgedCopies = &counter{}
+	}
 	out.Names.add(Name{Kind: kind, Copy: e.forgedCopies.add(kind, None, int64(seg.Seq), false)})
 	return true
 }
@@ -156,16 +227,18 @@ func (t *Tracker) Deliver(seg *tcp.Segment, s *Sighting) {
 		ack >= 0 && (ack > receiver.sent.nxt || ack < sender.delivered.ack) {
 		receiver.challenge = true
 	}
-	receiver.last = Name{}
+	receiver.last, receiver.lastForged = None, s.Forged
 	if !s.Forged {
-		for _, n := range s.Names.All() {
+		for i := range s.Names.n {
+			n := &s.Names.list[i]
 			if n.Kind == SYN || n.Kind == SYNACK || n.Kind == FIN || n.Kind == DATA {
-				receiver.last = n
+				receiver.last = n.Kind
+				receiver.lastFrom, receiver.lastTo = n.Stream+1, n.Stream+1+n.To-n.From
 				break
 			}
 		}
 	} else if seg.Flags.Has(tcp.FIN) {
-		receiver.last = Name{Kind: FIN, OfForged: true}
+		receiver.last = FIN
 	}
 	window := int64(maxWindow)
 	if b := &receiver.sent; b.hasWindow {
@@ -181,27 +254,25 @@ const maxWindow = 1 << 30
 // address it bears as source. real says that its sender is the real one, so
 // that a SYN may begin a connection.
 func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
-	list := t.byPair[pairOf(seg.Src, seg.Dst)]
+	c := t.latest(seg)
 	if seg.ICMP != nil {
 		// The quoted segment went from Src to Dst, so who complains stands at
 		// Dst's side; the sighting's sender is that end.
-		if len(list) == 0 {
+		if c == nil {
 			if !real {
 				return nil, 0
 			}
 			return t.open(seg), 1
 		}
-		c := list[len(list)-1]
 		return c, 1 - c.index(seg.Src)
 	}
-	if len(list) == 0 {
+	if c == nil {
 		if !real {
 			return nil, 0
 		}
 		c := t.open(seg)
 		return c, c.index(seg.Src)
 	}
-	c := list[len(list)-1]
 	from := c.index(seg.Src)
 	if real && seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN {
 		b := &c.ends[from].sent
@@ -215,13 +286,27 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 		}
 		return t.open(seg), 0
 	}
+	if c.earlier == nil {
+		return c, from
+	}
 	best := c.distance(seg)
-	for i := len(list) - 2; i >= 0 && best > 0; i-- {
-		if d := list[i].distance(seg); d < best {
-			best, c = d, list[i]
+	for o := c.earlier; o != nil && best > 0; o = o.earlier {
+		if d := o.distance(seg); d < best {
+			best, c = d, o
 		}
 	}
 	return c, c.index(seg.Src)
+}
+
+// latest is the newest incarnation of a segment's four-tuple, or nil.
+func (t *Tracker) latest(seg *tcp.Segment) *Conn {
+	if c := t.recent; c != nil && (c.ends[0].Addr == seg.Src && c.ends[1].Addr == seg.Dst ||
+		c.ends[1].Addr == seg.Src && c.ends[0].Addr == seg.Dst) {
+		return c
+	}
+	c := t.byPair[pairOf(seg.Src, seg.Dst)]
+	t.recent = c
+	return c
 }
 
 // near is how far behind a SYN a stream may have been seen to begin.
@@ -298,6 +383,14 @@ func (t *Tracker) host(addr netip.Addr, role string) string {
 	return role
 }
 
+// newEnd takes over the memory of an end that is forgotten.
+func newEnd(host string, addr netip.AddrPort, old *End) End {
+	return End{
+		Host: host, Addr: addr, sent: newBook(), delivered: newBook(),
+		copies: counter{entries: old.copies.entries[:0]}, turns: old.turns[:0],
+	}
+}
+
 // open begins a connection with the segment that was first seen of it.
 func (t *Tracker) open(seg *tcp.Segment) *Conn {
 	opener, accepter := seg.Src, seg.Dst
@@ -310,21 +403,36 @@ func (t *Tracker) open(seg *tcp.Segment) *Conn {
 		// The capture begins in the middle: a server's port is low.
 		opener, accepter = accepter, opener
 	}
-	c := &Conn{Number: len(t.conns) + 1, speaker: -1}
-	c.ends[0] = End{Host: t.host(opener.Addr(), "client"), Addr: opener, sent: newBook(), delivered: newBook()}
-	c.ends[1] = End{Host: t.host(accepter.Addr(), "server"), Addr: accepter, sent: newBook(), delivered: newBook()}
-	t.conns = append(t.conns, c)
+	t.opened++
+	var c *Conn
+	if n := len(t.spare); n > 0 {
+		c, t.spare = t.spare[n-1], t.spare[:n-1]
+	} else {
+		c = &Conn{}
+	}
+	*c = Conn{Number: t.opened, speaker: -1, ends: [2]End{
+		newEnd(t.host(opener.Addr(), "client"), opener, &c.ends[0]),
+		newEnd(t.host(accepter.Addr(), "server"), accepter, &c.ends[1]),
+	}}
+	if t.kept == nil {
+		t.conns = append(t.conns, c)
+	} else {
+		t.kept[c.Number] = c
+	}
 	key := pairOf(opener, accepter)
-	t.byPair[key] = append(t.byPair[key], c)
+	c.earlier = t.byPair[key]
+	t.byPair[key], t.recent = c, c
 	return c
 }
 
 func (c *Conn) sight(seg *tcp.Segment, from int, out *Sighting) {
-	*out = Sighting{
-		Conn: c.Number, Opener: c.ends[0].Host, Accepter: c.ends[1].Host,
-		From: c.ends[from].Host, To: c.ends[1-from].Host, SentBy: c.ends[from].Host,
-		from: from, conn: c,
-	}
+	// Field by field: a sighting is large, and most of it stays empty.
+	clear(out.Names.list[:out.Names.n])
+	out.Names.n = 0
+	out.Conn, out.Opener, out.Accepter = c.Number, c.ends[0].Host, c.ends[1].Host
+	out.From, out.To, out.SentBy = c.ends[from].Host, c.ends[1-from].Host, c.ends[from].Host
+	out.Seq, out.Ack, out.Forged, out.RepeatOnly = 0, 0, false, false
+	out.from, out.conn = from, c
 	if seg.Flags.Has(tcp.ACK) {
 		out.Ack = c.relAck(seg, from)
 	}
@@ -463,26 +571,29 @@ func (c *Conn) data(seg *tcp.Segment, from int, first, nxt int64, out *Sighting)
 			e.turns = e.turns[:maxTurns-1]
 			e.dropped++
 		}
+		if e.turns == nil {
+			e.turns = make([]int64, 0, 4) // what a short connection needs
+		}
 		e.turns = append(e.turns, begin)
 	}
 	n := e.copies.add(DATA, None, start, first >= nxt)
-	var spans [maxNames]Name
-	for i := range e.spans(start, end, &spans) {
-		spans[i].Kind, spans[i].Copy = DATA, n
-		out.Names.add(spans[i])
+	for i := e.spans(start, end, &out.Names); i < out.Names.n; i++ {
+		out.Names.list[i].Kind, out.Names.list[i].Copy = DATA, n
 	}
 }
 
 // spans cuts the positions [from, to) of an end's stream by its turns, and
-// returns how many pieces it wrote.
-func (e *End) spans(from, to int64, out *[maxNames]Name) int {
-	pieces := 0
+// adds a name without a kind for each piece. It returns where these begin.
+func (e *End) spans(from, to int64, out *Names) int {
+	begin := out.n
 	i := len(e.turns) - 1
 	for i >= 0 && e.turns[i] > from {
 		i--
 	}
-	for from < to && pieces < maxNames {
-		n := Name{Stream: from - 1}
+	for from < to && out.n < maxNames {
+		n := &out.list[out.n]
+		*n = Name{Stream: from - 1}
+		out.n++
 		upTo := to
 		if i+1 < len(e.turns) {
 			upTo = min(upTo, e.turns[i+1])
@@ -500,12 +611,10 @@ func (e *End) spans(from, to int64, out *[maxNames]Name) int {
 		} else {
 			n.To = upTo - from
 		}
-		out[pieces] = n
-		pieces++
 		from = upTo
 		i++
 	}
-	return pieces
+	return begin
 }
 
 // acks names what an acknowledgement covers that none delivered before it did,
@@ -515,29 +624,28 @@ func (c *Conn) acks(seg *tcp.Segment, from int, ack int64, pure bool, out *Sight
 	e, other := &c.ends[from], &c.ends[1-from]
 	before := e.delivered.ack
 	covers := func(end int64, kind Kind, forged bool) bool {
-		return ack >= end && (before < end || pure && e.last.Kind == kind && e.last.OfForged == forged)
+		return ack >= end && (before < end || pure && e.last == kind && e.lastForged == forged)
 	}
-	add := func(of Kind, forged bool, n Name) {
-		n.Kind, n.Of, n.OfForged = ACK, of, forged
-		n.Copy = e.copies.add(ACK, of, n.Stream+n.To-n.From+ack<<1, false)
-		out.Names.add(n)
+	fresh := ack > e.sent.ack // no copy of any of these was counted
+	add := func(of Kind, forged bool) {
+		out.Names.add(Name{Kind: ACK, Of: of, OfForged: forged, Copy: e.copies.add(ACK, of, ack<<1, fresh && !forged)})
 	}
 	if fin := other.sent.fin; fin >= 0 && covers(fin+1, FIN, false) {
-		add(FIN, false, Name{})
+		add(FIN, false)
 	}
 	if fin := other.delivered.fin; fin >= 0 && fin != other.sent.fin && covers(fin+1, FIN, true) {
-		add(FIN, true, Name{})
+		add(FIN, true)
 	}
 	if other.sent.synSeen {
 		of := SYN
 		if from == 0 {
 			of = SYNACK
 		}
-		if e.last.Kind == SYN || e.last.Kind == SYNACK {
-			of = e.last.Kind
+		if e.last == SYN || e.last == SYNACK {
+			of = e.last
 		}
 		if covers(1, of, false) {
-			add(of, false, Name{})
+			add(of, false)
 		}
 	}
 	// Data: what lies between the acknowledgement delivered before and this one.
@@ -545,15 +653,14 @@ func (c *Conn) acks(seg *tcp.Segment, from int, ack int64, pure bool, out *Sight
 	if other.sent.fin >= 0 {
 		hi = min(hi, other.sent.fin)
 	}
-	if lo >= hi && pure && e.last.Kind == DATA && !e.last.OfForged {
-		lo = e.last.Stream + 1
-		hi = min(hi, lo+e.last.To-e.last.From)
+	if lo >= hi && pure && e.last == DATA && !e.lastForged {
+		lo = e.lastFrom
+		hi = min(hi, e.lastTo)
 	}
-	if lo < hi {
-		var spans [maxNames]Name
-		for i := range other.spans(lo, hi, &spans) {
-			add(DATA, false, spans[i])
-		}
+	for i := other.spans(lo, hi, &out.Names); i < out.Names.n; i++ {
+		n := &out.Names.list[i]
+		n.Kind, n.Of = ACK, DATA
+		n.Copy = e.copies.add(ACK, DATA, n.Stream+n.To-n.From+ack<<1, fresh)
 	}
 }
 

@@ -156,7 +156,7 @@ func (e *Edit) resize(s *Segment, frame []byte) ([]byte, error) {
 		binary.BigEndian.PutUint16(out[s.ip+2:], uint16(end-s.ip))
 	}
 	var again Segment
-	if err := again.ParseIP(out, s.ip); err != nil {
+	if err := again.ParseIP(out, s.ip, len(out)); err != nil {
 		return nil, fmt.Errorf("edit segment: %w", err)
 	}
 	again.FixChecksum()

@@ -37,6 +37,10 @@ type Segment struct {
 	// Len is the number of payload bytes by the IP header, which may be more
 	// than a capture with a snap length kept.
 	Len int
+	// Fragment tells that the IP packet travelled in fragments. From Parse it is
+	// the first of them, and Len only what that one carries; from a capture's
+	// Decoder it is the whole.
+	Fragment bool
 	// Options are the TCP options that the life of a connection depends on.
 	Options Options
 	// ICMP is set when the frame is an ICMP error; Seq is then the quoted
@@ -87,124 +91,158 @@ func (s *Segment) Parse(frame []byte) error {
 		*s = Segment{Frame: frame}
 		return fmt.Errorf("parse frame of %d bytes: Ethernet header: %w", len(frame), ErrTruncated)
 	}
-	at := etherHeader
-	proto := binary.BigEndian.Uint16(frame[12:])
-	for proto == 0x8100 || proto == 0x88a8 {
-		if len(frame) < at+4 {
-			*s = Segment{Frame: frame}
-			return fmt.Errorf("parse VLAN tag: %w", ErrTruncated)
-		}
-		proto = binary.BigEndian.Uint16(frame[at+2:])
-		at += 4
+	proto, at, ok := Untag(frame, binary.BigEndian.Uint16(frame[12:]), etherHeader)
+	if !ok {
+		*s = Segment{Frame: frame}
+		return fmt.Errorf("parse VLAN tag: %w", ErrTruncated)
 	}
 	switch proto {
 	case 0x0800, 0x86dd:
-		return s.ParseIP(frame, at)
+		return s.ParseIP(frame, at, len(frame))
 	}
 	*s = Segment{Frame: frame}
 	return ErrNotTCP
 }
 
-// ParseIP reads an IP packet that begins at offset at of frame, for captures
-// whose link layer is not Ethernet. Errors are those of Parse.
-func (s *Segment) ParseIP(frame []byte, at int) error {
+// Untag passes over the VLAN tags at offset at of frame (IEEE 802.1Q, and
+// 802.1ad around it). proto is the EtherType before them; returned are the one
+// behind them and its offset, and false where the frame ends within a tag.
+func Untag(frame []byte, proto uint16, at int) (uint16, int, bool) {
+	for proto == 0x8100 || proto == 0x88a8 || proto == 0x9100 {
+		if len(frame) < at+4 {
+			return proto, at, false
+		}
+		proto = binary.BigEndian.Uint16(frame[at+2:])
+		at += 4
+	}
+	return proto, at, true
+}
+
+// ParseIP reads an IP packet that begins at offset at of frame, for captures,
+// whose link layer may not be Ethernet. length is how long the frame was on
+// the wire, which is more than len(frame) where a snap length cut it. Errors
+// are those of Parse.
+func (s *Segment) ParseIP(frame []byte, at, length int) error {
 	*s = Segment{Frame: frame, ip: at}
 	s.Options.WindowScale = -1
-	src, dst, proto, transport, end, err := parseIP(frame, at)
+	var p packet
+	err := p.parse(frame, at, length)
+	s.Fragment = p.more
 	if err != nil {
 		return err
 	}
-	s.transport, s.end = transport, end
-	switch proto {
+	s.transport, s.end = p.transport, p.end
+	switch p.proto {
 	case protoTCP:
-		return s.parseTCP(src, dst)
+		return s.parseTCP(p.src, p.dst)
 	case protoICMP, protoICMPv6:
-		return s.parseICMP(src, proto)
+		return s.parseICMP(p.src, p.proto)
 	}
 	return ErrNotTCP
 }
 
-// parseIP finds the transport header of the IP packet at offset at. end is
-// where the packet ends by its own length field, which may lie beyond the
-// frame where a capture was cut.
-func parseIP(frame []byte, at int) (src, dst netip.Addr, proto uint8, transport, end int, err error) {
-	fail := func(what string, why error) (netip.Addr, netip.Addr, uint8, int, int, error) {
-		return src, dst, 0, 0, 0, fmt.Errorf("parse %s: %w", what, why)
-	}
+// Errors that a capture may give for every packet are made once.
+var (
+	errNoIP       = fmt.Errorf("parse IP header: %w", ErrTruncated)
+	errVersion    = fmt.Errorf("parse IP version: %w", ErrNotTCP)
+	errShortIPv4  = fmt.Errorf("parse IPv4 header: %w", ErrTruncated)
+	errBadIPv4    = fmt.Errorf("parse IPv4 header: %w", ErrMalformed)
+	errOptions    = fmt.Errorf("parse IPv4 options: %w", ErrTruncated)
+	errShortIPv6  = fmt.Errorf("parse IPv6 header: %w", ErrTruncated)
+	errShortExtra = fmt.Errorf("parse IPv6 extension header: %w", ErrTruncated)
+	errBadExtra   = fmt.Errorf("parse IPv6 extension header: %w", ErrMalformed)
+	errShortTCP   = fmt.Errorf("parse TCP header: %w", ErrTruncated)
+)
+
+// packet is what an IP header says.
+type packet struct {
+	src, dst  netip.Addr
+	proto     uint8
+	transport int  // where the transport header begins
+	end       int  // where the packet ends by its own length field, which may lie beyond the frame
+	more      bool // fragments follow
+}
+
+// parse reads the IP packet at offset at of a frame that was length bytes long.
+func (ip *packet) parse(frame []byte, at, length int) error {
 	if len(frame) <= at {
-		return fail("IP header", ErrTruncated)
+		return errNoIP
 	}
 	p := frame[at:]
 	switch p[0] >> 4 {
 	case 4:
 		if len(p) < 20 {
-			return fail("IPv4 header", ErrTruncated)
+			return errShortIPv4
 		}
 		header := int(p[0]&15) * 4
 		total := int(binary.BigEndian.Uint16(p[2:]))
 		if total == 0 { // a superframe that the sender's kernel has not cut yet
-			total = len(p)
+			total = length - at
 		}
 		if header < 20 || total < header {
-			return fail("IPv4 header", ErrMalformed)
+			return errBadIPv4
 		}
 		if len(p) < header {
-			return fail("IPv4 options", ErrTruncated)
+			return errOptions
 		}
-		src, _ = netip.AddrFromSlice(p[12:16])
-		dst, _ = netip.AddrFromSlice(p[16:20])
-		if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
-			return src, dst, 0, 0, 0, ErrFragment
+		ip.src = netip.AddrFrom4([4]byte(p[12:16]))
+		ip.dst = netip.AddrFrom4([4]byte(p[16:20]))
+		fragment := binary.BigEndian.Uint16(p[6:])
+		if fragment&0x1fff != 0 {
+			return ErrFragment
 		}
-		return src, dst, p[9], at + header, at + total, nil
+		ip.proto, ip.transport, ip.end, ip.more = p[9], at+header, at+total, fragment&0x2000 != 0
+		return nil
 	case 6:
-		return parseIPv6(frame, at)
+		return ip.parseIPv6(p, at, length)
 	}
-	return fail("IP version", ErrNotTCP)
+	return errVersion
 }
 
-func parseIPv6(frame []byte, at int) (src, dst netip.Addr, proto uint8, transport, end int, err error) {
-	p := frame[at:]
+func (ip *packet) parseIPv6(p []byte, at, length int) error {
 	if len(p) < 40 {
-		return src, dst, 0, 0, 0, fmt.Errorf("parse IPv6 header: %w", ErrTruncated)
+		return errShortIPv6
 	}
-	src, _ = netip.AddrFromSlice(p[8:24])
-	dst, _ = netip.AddrFromSlice(p[24:40])
-	length := int(binary.BigEndian.Uint16(p[4:]))
-	if length == 0 { // a superframe of more than 64 KiB
-		length = len(p) - 40
+	ip.src = netip.AddrFrom16([16]byte(p[8:24]))
+	ip.dst = netip.AddrFrom16([16]byte(p[24:40]))
+	payload := int(binary.BigEndian.Uint16(p[4:]))
+	if payload == 0 { // a superframe of more than 64 KiB
+		payload = length - at - 40
 	}
 	next, off := p[6], 40
 	for {
 		switch next {
 		case 0, 43, 60, 51, 44: // hop-by-hop, routing, destination, authentication, fragment
 			if len(p) < off+8 {
-				return src, dst, 0, 0, 0, fmt.Errorf("parse IPv6 extension header: %w", ErrTruncated)
+				return errShortExtra
 			}
 			size := (int(p[off+1]) + 1) * 8
 			switch next {
 			case 44:
-				if binary.BigEndian.Uint16(p[off+2:])&0xfff8 != 0 {
-					return src, dst, 0, 0, 0, ErrFragment
+				fragment := binary.BigEndian.Uint16(p[off+2:])
+				if fragment&0xfff8 != 0 {
+					return ErrFragment
 				}
+				ip.more = fragment&1 != 0
 				size = 8
 			case 51:
 				size = (int(p[off+1]) + 2) * 4
 			}
 			next = p[off]
 			off += size
-			if off > 40+length {
-				return src, dst, 0, 0, 0, fmt.Errorf("parse IPv6 extension header: %w", ErrMalformed)
+			if off > 40+payload {
+				return errBadExtra
 			}
 		default:
-			return src, dst, next, at + off, at + 40 + length, nil
+			ip.proto, ip.transport, ip.end = next, at+off, at+40+payload
+			return nil
 		}
 	}
 }
 
 func (s *Segment) parseTCP(src, dst netip.Addr) error {
 	if len(s.Frame) < s.transport+20 || s.end < s.transport+20 {
-		return fmt.Errorf("parse TCP header: %w", ErrTruncated)
+		return errShortTCP
 	}
 	p := s.Frame[s.transport:]
 	s.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(p))
@@ -291,19 +329,19 @@ func (s *Segment) parseICMP(from netip.Addr, proto uint8) error {
 			mtu = binary.BigEndian.Uint32(p[4:])
 		}
 	}
-	src, dst, inner, transport, _, err := parseIP(s.Frame, s.transport+8)
-	if err != nil {
+	var inner packet
+	if err := inner.parse(s.Frame, s.transport+8, len(s.Frame)); err != nil {
 		return fmt.Errorf("parse packet quoted by ICMP: %w", err)
 	}
-	if inner != protoTCP {
+	if inner.proto != protoTCP {
 		return ErrNotTCP
 	}
-	if len(s.Frame) < transport+8 { // RFC 792 promises eight bytes of the transport header
+	if len(s.Frame) < inner.transport+8 { // RFC 792 promises eight bytes of the transport header
 		return fmt.Errorf("parse segment quoted by ICMP: %w", ErrTruncated)
 	}
-	q := s.Frame[transport:]
-	s.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(q))
-	s.Dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(q[2:]))
+	q := s.Frame[inner.transport:]
+	s.Src = netip.AddrPortFrom(inner.src, binary.BigEndian.Uint16(q))
+	s.Dst = netip.AddrPortFrom(inner.dst, binary.BigEndian.Uint16(q[2:]))
 	s.Seq = Seq(binary.BigEndian.Uint32(q[4:]))
 	s.payload = min(s.end, len(s.Frame))
 	s.ICMP = &ICMP{Type: kind, Code: code, From: from, MTU: mtu}
@@ -333,6 +371,26 @@ func (s *Segment) SeqLen() int {
 
 // IsIPv6 tells the address family.
 func (s *Segment) IsIPv6() bool { return s.Src.Addr().Is6() }
+
+// TTL is IPv4's time to live or IPv6's hop limit; of an ICMP error its own. It
+// is 0 before anything was parsed.
+func (s *Segment) TTL() uint8 {
+	switch {
+	case s.transport == 0:
+		return 0
+	case s.Frame[s.ip]>>4 == 6:
+		return s.Frame[s.ip+7]
+	}
+	return s.Frame[s.ip+8]
+}
+
+// ID is IPv4's identification field; IPv6 has none, for which it says false.
+func (s *Segment) ID() (uint16, bool) {
+	if s.transport == 0 || s.Frame[s.ip]>>4 == 6 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint16(s.Frame[s.ip+4:]), true
+}
 
 // Pure reports whether the segment carries an acknowledgement and nothing else.
 func (s *Segment) Pure() bool {

@@ -41,7 +41,7 @@ func (s *Segment) Split(size int) ([][]byte, error) {
 			frame = append(frame, 0)
 		}
 		var piece Segment
-		if err := piece.ParseIP(frame, s.ip); err != nil {
+		if err := piece.ParseIP(frame, s.ip, len(frame)); err != nil {
 			return nil, err
 		}
 		piece.FixChecksum()
