@@ -101,7 +101,8 @@ const (
 type Forgery struct {
 	Place Place
 	// To is the host that gets it; empty means the matched segment's receiver,
-	// or for an ICMP error its sender. The claimed sender is the other end.
+	// or for an ICMP error its sender. The claimed sender is the other end. Both
+	// makes two, one for each end in the name of the other.
 	To    string
 	Flags tcp.Flags
 	// Seq is RCV.NXT where it is nil. Ack is written where Flags have ACK; nil
@@ -112,13 +113,21 @@ type Forgery struct {
 	// Len is the number of data bytes, zeros.
 	Len int
 	// Timestamps are those of the connection where it is empty; "none" leaves
-	// the option out, "old" goes back by an hour.
+	// the option out, "old" goes back by an hour, "new" ahead by one.
 	Timestamps string
 	// ICMP makes it an ICMP error that quotes the matched segment; MTU is for
 	// tcp.TooBig.
 	ICMP tcp.Unreachable
 	MTU  uint16
+	// MSS is the option of a SYN; 0 leaves it out.
+	MSS uint16
+	// Ends: from then on nothing passes between the hosts on that connection, and
+	// the wire speaks for both dead ends, as after Cut.
+	Ends bool
 }
+
+// Both is what a forgery is to where each end gets one.
+const Both = "both"
 
 // Edit is what Rewrite changes; nil leaves a field as it is. The checksum is
 // kept as right or wrong as it was.
@@ -396,6 +405,10 @@ func (f *Forgery) parse(text string, list []string, at []int) error {
 		f.Flags = flags
 	}
 	for i := 2; i < len(list); i++ {
+		if list[i] == "ends" {
+			f.Ends = true
+			continue
+		}
 		key, value, ok := strings.Cut(list[i], "=")
 		if !ok {
 			return syntax(text, at[i], "want key=value, as in %s", examples[Forge])
@@ -435,8 +448,8 @@ func (f *Forgery) set(key, value string) error {
 		}
 		f.Len = int(n)
 	case "ts":
-		if value != "none" && value != "old" {
-			return fmt.Errorf("want ts=none or ts=old, not %q", value)
+		if !slices.Contains([]string{"none", "old", "new"}, value) {
+			return fmt.Errorf("want ts=none, ts=old or ts=new, not %q", value)
 		}
 		f.Timestamps = value
 	case "mtu":
@@ -445,8 +458,14 @@ func (f *Forgery) set(key, value string) error {
 			return fmt.Errorf("want an MTU, not %q", value)
 		}
 		f.MTU = uint16(n)
+	case "mss":
+		n, err := strconv.ParseUint(value, 10, 16)
+		if err != nil || n == 0 {
+			return fmt.Errorf("want an MSS from 1 to 65535, not %q", value)
+		}
+		f.MSS = uint16(n)
 	default:
-		return fmt.Errorf("unknown key %q: want one of to, seq, ack, win, len, ts, mtu", key)
+		return fmt.Errorf("unknown key %q: want one of to, seq, ack, win, len, ts, mtu, mss", key)
 	}
 	return nil
 }
@@ -483,6 +502,12 @@ func (f Forgery) String() string {
 	}
 	if f.MTU > 0 {
 		add("mtu", strconv.Itoa(int(f.MTU)))
+	}
+	if f.MSS > 0 {
+		add("mss", strconv.Itoa(int(f.MSS)))
+	}
+	if f.Ends {
+		list = append(list, "ends")
 	}
 	return strings.Join(list, ", ")
 }

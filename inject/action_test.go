@@ -1,11 +1,13 @@
 package inject
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lastack/lastack/inject/flow"
 	"github.com/lastack/lastack/inject/tcp"
 )
 
@@ -106,6 +108,30 @@ func TestActions(t *testing.T) {
 		}, 1},
 		"forge data": {"forge(after, P., len=3, seq=RCV.NXT-2, ack=SND.UNA) client.DATA", []step{
 			{0, push, 1, 1, 10, []out{{"client.DATA@1", "server", push, 1, 1, 10}, {"forged.DATA(client)", "server", push, 9, 1, 3}}},
+		}, 1},
+		"forge to both ends": {"forge(instead, R., ack=SND.NXT, to=both) client.DATA", []step{
+			{0, push, 1, 1, 10, []out{
+				{"forged.RST(client)", "server", tcp.RST | tcp.ACK, 1, 1, 0}, {"forged.RST(server)", "client", tcp.RST | tcp.ACK, 1, 11, 0},
+			}},
+			{0, push, 1, 1, 10, []out{{"client.DATA@1#2", "server", push, 1, 1, 10}}},
+		}, 1},
+		"forge a RST that ends all": {"forge(before, R, to=client, ends) client.DATA", []step{
+			{0, push, 1, 1, 10, []out{{"forged.RST(server)", "client", tcp.RST, 1, -1, 0}, {"client.DATA@1", "server", push, 1, 1, 10}}},
+			{1, push, 1, 11, 10, []out{{"forged.RST(client)", "server", tcp.RST, 11, -1, 0}}},
+		}, 1},
+		"forge a FIN that ends all": {"forge(instead, F., ends) server.DATA", []step{
+			{1, push, 1, 1, 10, []out{{"forged.FIN(server)", "client", fin, 1, 1, 0}}},
+			{0, fin, 1, 2, 0, []out{{"forged.ACK(server)", "client", tcp.ACK, 2, 2, 0}}},
+			{1, push, 1, 1, 10, []out{{"forged.RST(client)", "server", tcp.RST, 1, -1, 0}}},
+		}, 1},
+		"hold until the next has left": {"hold client.DATA until next", []step{
+			{0, push, 1, 1, 10, nil},
+			{1, push, 1, 1, 10, []out{{"server.DATA@1", "client", push, 1, 1, 10}}},
+			{0, push, 11, 1, 10, []out{{"client.DATA@2", "server", push, 11, 1, 10}, {"client.DATA@1", "server", push, 1, 1, 10}}},
+		}, 1},
+		"hold until its own copy, where nothing else comes": {"hold client.FIN until next", []step{
+			{0, fin, 1, 1, 0, nil},
+			{0, fin, 1, 1, 0, []out{{"client.FIN#2", "server", fin, 1, 1, 0}, {"client.FIN", "server", fin, 1, 1, 0}}},
 		}, 1},
 		"forge ICMP": {"forge(instead, icmp host-unreachable) client.DATA", []step{
 			{0, push, 1, 1, 10, []out{{"forged.ICMP(server)", "client", 0, 0, -1, 0}}},
@@ -208,6 +234,19 @@ func TestInject(t *testing.T) {
 	in(Forgery{To: "server", ICMP: tcp.PortUnreachable}, out{"forged.ICMP(client)", "server", 0, 0, -1, 0})
 	if b.engine.Inject(2, Forgery{To: "server", Flags: tcp.RST}, b.now) {
 		t.Error("Inject takes a connection that is not there")
+	}
+}
+
+// The option of a forged segment is the claimed sender's, an hour older, or an
+// hour newer; it counts modulo 2^32.
+func TestForgedTimestamps(t *testing.T) {
+	v := flow.Numbers{Timestamps: true, TSRecent: 1000, TSVal: 7}
+	for age, want := range map[string]uint32{"": 1000, "old": 1<<32 + 1000 - 3_600_000, "new": 3_601_000} {
+		got := timestamps(v, age)
+		want := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32([]byte{1, 1, 8, 10}, want), 7)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("ts=%s (-want +got):\n%s", age, d)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -129,10 +130,16 @@ type Engine struct {
 	scratch Passage
 
 	states   map[Reading]bool
-	exited   map[string]bool
+	exited   map[program]bool
 	returned map[[2]string]bool
 	listens  map[listener]bool
 	off      map[int]bool // ports that nothing passes any more
+}
+
+// program is the nth of a host; 0 is any.
+type program struct {
+	host string
+	nth  int
 }
 
 type listener struct {
@@ -161,7 +168,7 @@ type queued struct {
 func NewEngine(ports []Port, keepLog bool) *Engine {
 	e := &Engine{
 		ports: ports, keep: keepLog, byAddr: map[netip.Addr]string{},
-		states: map[Reading]bool{}, exited: map[string]bool{}, returned: map[[2]string]bool{}, listens: map[listener]bool{},
+		states: map[Reading]bool{}, exited: map[program]bool{}, returned: map[[2]string]bool{}, listens: map[listener]bool{},
 		off: map[int]bool{}, graves: map[int]*grave{},
 	}
 	for _, p := range ports {
@@ -243,6 +250,9 @@ func (e *Engine) Watch(c Condition, now time.Duration) (*Watch, error) {
 	if err := c.Check(e.Hosts()); err != nil {
 		return nil, err
 	}
+	if c.Kind == Next {
+		return nil, errors.New("await next: it is next to a segment that is held, so only hold can wait for it")
+	}
 	w := &Watch{Condition: c, since: now}
 	e.look(w, now)
 	if !w.Met {
@@ -275,7 +285,7 @@ func (e *Engine) look(w *Watch, now time.Duration) {
 			met = met || r.Hits > 0 && r.Text() == c.Rule
 		}
 	case Exited:
-		met = e.exited[c.Host]
+		met = e.exited[program{c.Host, c.Nth}]
 	case Returned:
 		met = e.returned[[2]string{c.Host, c.Call}]
 	case Listening:
@@ -472,6 +482,10 @@ func (e *Engine) Next(now time.Duration) (Emission, bool) {
 			e.met(now, func(c *Condition) bool {
 				return c.Kind == Delivered && c.Match.Matches(&p.Segment, &p.Sighting)
 			})
+			e.free(now, func(w *pending) bool {
+				return w.watch != nil && w.watch.Condition.Kind == Next && w.passage != p &&
+					w.passage.Conn == p.Conn && w.passage.SentBy == p.SentBy
+			})
 		}
 	}
 	return em, true
@@ -603,10 +617,12 @@ func (e *Engine) NoteState(now time.Duration, r Reading) {
 	})
 }
 
-// NoteExit tells that the programs of a host have ended.
-func (e *Engine) NoteExit(now time.Duration, host string) {
-	e.exited[host] = true
-	e.met(now, func(c *Condition) bool { return c.Kind == Exited && c.Host == host })
+// NoteExit tells that a program of a host has ended: the nth that was started.
+func (e *Engine) NoteExit(now time.Duration, host string, nth int) {
+	e.exited[program{host, 0}], e.exited[program{host, nth}] = true, true
+	e.met(now, func(c *Condition) bool {
+		return c.Kind == Exited && c.Host == host && (c.Nth == 0 || c.Nth == nth)
+	})
 }
 
 // NoteReturn tells that a system call of a host's peer has returned.

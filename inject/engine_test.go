@@ -239,10 +239,14 @@ func TestRuleText(t *testing.T) {
 		"hold server.FIN until delivered client.FIN#2", "hold client.FIN until after 1.5s", "hold client.FIN until returned server close",
 		"hold client.FIN until exited server", "hold client.FIN until fired the first rule", "hold client.FIN until 2:client in CLOSED",
 		`drop tcp.flags.fin && is("client.ACK(server.FIN)")`, "hold client.FIN until listening server 8080",
+		"hold client.FIN until listening server", "hold client.FIN until exited server#2",
 		"duplicate client.FIN", "duplicate(3) client.FIN", "duplicate(1, 100ms) client.FIN", "hold(reversed) client.DATA until client.FIN always",
 		"rewrite(seq+=10, ack-=1, flags=R., win=0, ttl=1, options=none, checksum=bad) client.FIN", "rewrite(keep=3) client.DATA",
 		"rewrite(seq=RCV.NXT+RCV.WND+10, payload=hello) client.DATA always", "rewrite(tsval-=1000, options=0101) client.DATA",
 		"forge(before, R, to=server, seq=RCV.NXT+10) client.FIN", "forge(instead, F., ack=SND.UNA-1, win=5, len=10, ts=old) client.FIN",
+		"hold client.FIN until next", "hold client.FIN until next at most 2s", "forge(before, R., to=both, ack=SND.NXT) client.FIN",
+		"forge(instead, F., ends) client.FIN", "forge(after, R, to=client, ts=none, ends) client.FIN",
+		"forge(after, S, ts=new) client.FIN", "forge(after, R, ts=none) client.FIN",
 		"forge(instead, icmp too-big, mtu=1300) client.DATA@2", "cut(500, fin) server.DATA@1", "cut(0, rst) server.DATA",
 		"silence(to-server) client.DATA@2", "silence(both) client.FIN", "forget client.DATA@2", "forget(rst) client.DATA@2",
 	} {
@@ -282,6 +286,7 @@ func TestRuleErrors(t *testing.T) {
 		"forge(later, R) client.FIN":        `column 7: want before, after or instead`,
 		"forge(before, Q) client.FIN":       `column 15: parse flags "Q"`,
 		"forge(before, R, sq=1) client.FIN": `column 18: unknown key "sq"`,
+		"forge(before, R, ts=2) client.FIN": `column 18: want ts=none, ts=old or ts=new, not "2"`,
 		"forge(before, icmp x) client.FIN":  `column 15: want the reason`,
 		"cut(500, fin) client.FIN":          `cut needs the turn or the stream that it cuts`,
 		"cut(x) client.DATA":                `column 5: want the number of bytes that pass`,
@@ -290,6 +295,10 @@ func TestRuleErrors(t *testing.T) {
 		"silence(client) client.FIN":        `column 9: want to-HOST or both`,
 		"forget(fin) client.FIN":            `column 8: forget takes nothing in brackets but rst`,
 		"hold client.FIN until after never": `column 29: want a duration as 200ms or 2s, not "never"`,
+		"hold client.FIN until next one":    `column 28: next takes nothing behind it`,
+
+		"forge(before, R, to=both, ends) client.FIN":           `column 33: to=both is for a segment to each end`,
+		"forge(before, icmp net-unreachable, ends) client.FIN": `column 43: an ICMP error ends nothing on the wire`,
 	} {
 		_, err := ParseRule(text)
 		if err == nil || !strings.Contains(err.Error(), want) {

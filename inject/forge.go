@@ -108,8 +108,14 @@ func (e *Engine) forge(p *Passage, rule *Armed, now time.Duration) {
 		quoted.Frame = slices.Clone(p.Segment.Frame)
 		made.quoted = &quoted
 	}
+	all := []queued{{forgery: made}}
+	if to == Both {
+		other := *made
+		made.to, other.to = p.To, p.From
+		all = append(all, queued{forgery: &other})
+	}
 	if f.Place == Before {
-		e.queue = append(e.queue, queued{forgery: made})
+		e.queue = append(e.queue, all...)
 	}
 	if f.Place == Instead {
 		p.Fate = FateDropped
@@ -117,7 +123,10 @@ func (e *Engine) forge(p *Passage, rule *Armed, now time.Duration) {
 		e.send(p, now)
 	}
 	if f.Place != Before {
-		e.queue = append(e.queue, queued{forgery: made})
+		e.queue = append(e.queue, all...)
+	}
+	if f.Ends {
+		e.graves[p.Conn] = &grave{rule: rule, told: to, cut: true}
 	}
 }
 
@@ -293,22 +302,28 @@ func (e *Engine) forgedFrame(f *forging, conn *flow.Conn, to *flow.End) ([]byte,
 	if f.forgery.Window != nil {
 		h.Window = *f.forgery.Window
 	}
+	if f.forgery.MSS > 0 {
+		h.Options = binary.BigEndian.AppendUint16([]byte{2, 4}, f.forgery.MSS)
+	}
 	if v.Timestamps && f.forgery.Timestamps != "none" {
-		h.Options = timestamps(v, f.forgery.Timestamps == "old")
+		h.Options = append(h.Options, timestamps(v, f.forgery.Timestamps)...)
 	}
 	return h.Frame()
 }
 
-// old is how far back an old timestamp lies: an hour of the kernel's
-// milliseconds, far beyond what reordering explains.
-const old = 3600 * 1000
+// hour is how far back an old timestamp lies, and how far ahead a new one, in
+// the kernel's milliseconds: far beyond what reordering or waiting explains.
+const hour = 3600 * 1000
 
-// timestamps is the option as the claimed sender would write it, padded as
-// every stack pads it.
-func timestamps(v flow.Numbers, stale bool) []byte {
+// timestamps is the option as the claimed sender would write it, or with an old
+// or a new value, padded as every stack pads it.
+func timestamps(v flow.Numbers, age string) []byte {
 	value := v.TSRecent
-	if stale {
-		value -= old
+	switch age {
+	case "old":
+		value -= hour
+	case "new":
+		value += hour
 	}
 	o := []byte{1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0}
 	binary.BigEndian.PutUint32(o[4:], value)

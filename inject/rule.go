@@ -96,6 +96,15 @@ func (c Condition) Resolve(turnLen func(who string, turn int) (int64, bool)) (Co
 
 // consistent refuses a match that an action cannot work with.
 func (r *Rule) consistent() error {
+	if f := r.Action.Forgery; r.Action.Verb == Forge {
+		switch {
+		case f.To == Both && (f.ICMP != "" || f.Ends):
+			return errors.New("to=both is for a segment to each end, after which these know all: it goes neither with icmp nor with ends")
+		case f.Ends && f.ICMP != "":
+			return errors.New("an ICMP error ends nothing on the wire: drop what it is about, as forge(instead, icmp …) … always does")
+		}
+		return nil
+	}
 	if r.Action.Verb != Cut {
 		return nil
 	}
@@ -221,6 +230,7 @@ const (
 	Returned  ConditionKind = "returned"  // a system call of a peer returned
 	Listening ConditionKind = "listening" // a program of a host listens on a port
 	After     ConditionKind = "after"     // a time has passed since it was asked
+	Next      ConditionKind = "next"      // Hold only: the next segment of the same sender on the same connection has left
 )
 
 // Condition is something to wait for: one type for Hold, Await and the acts of
@@ -233,13 +243,14 @@ type Condition struct {
 	State tcp.State     // InState; Closed means that the kernel has no such socket any more
 	Rule  string        // Fired: the rule's name
 	Call  string        // Returned: the system call's name
-	Port  uint16        // Listening
+	Nth   int           // Exited: which program of the host, in the order of their start; 0 is any
+	Port  uint16        // Listening; 0 is any that other hosts can reach
 	D     time.Duration // After
 }
 
 // ParseCondition reads a condition: a name (seen) | "delivered" NAME | HOST
 // "in" STATE | "fired" RULE | "exited" HOST | "returned" HOST CALL |
-// "listening" HOST PORT | "after" D.
+// "listening" HOST PORT | "after" D | "next".
 // The error is a *flow.SyntaxError.
 func ParseCondition(text string) (Condition, error) {
 	at := leading(text)
@@ -262,7 +273,16 @@ func ParseCondition(text string) (Condition, error) {
 		if rest == "" || strings.Contains(rest, " ") {
 			return Condition{}, syntax(text, argument, "exited needs one host, as in exited client")
 		}
-		return Condition{Kind: Exited, Host: rest}, nil
+		host, number, numbered := strings.Cut(rest, "#")
+		c := Condition{Kind: Exited, Host: host}
+		if numbered {
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 1 {
+				return Condition{}, syntax(text, argument+len(host)+1, "want the number of a program behind the #, from 1")
+			}
+			c.Nth = n
+		}
+		return c, nil
 	case Returned:
 		host, call, ok := strings.Cut(rest, " ")
 		if !ok || strings.Contains(strings.TrimSpace(call), " ") {
@@ -270,10 +290,13 @@ func ParseCondition(text string) (Condition, error) {
 		}
 		return Condition{Kind: Returned, Host: host, Call: strings.TrimSpace(call)}, nil
 	case Listening:
-		host, number, _ := strings.Cut(rest, " ")
+		host, number, numbered := strings.Cut(rest, " ")
+		if host != "" && !numbered {
+			return Condition{Kind: Listening, Host: host}, nil
+		}
 		port, err := strconv.ParseUint(strings.TrimSpace(number), 10, 16)
 		if err != nil || port == 0 {
-			return Condition{}, syntax(text, argument, "listening needs a host and a port, as in listening server 8080")
+			return Condition{}, syntax(text, argument, "listening needs a host and perhaps a port, as in listening server 8080")
 		}
 		return Condition{Kind: Listening, Host: host, Port: uint16(port)}, nil
 	case After:
@@ -282,6 +305,11 @@ func ParseCondition(text string) (Condition, error) {
 			return Condition{}, syntax(text, argument, "%v", err)
 		}
 		return Condition{Kind: After, D: d}, nil
+	case Next:
+		if rest != "" {
+			return Condition{}, syntax(text, argument, "next takes nothing behind it, as in hold client.FIN until next")
+		}
+		return Condition{Kind: Next}, nil
 	}
 	if host, state, ok := strings.Cut(strings.TrimSpace(text), " in "); ok && !strings.Contains(host, " ") {
 		c := Condition{Kind: InState, Host: host, Conn: 1}
@@ -321,13 +349,21 @@ func (c Condition) String() string {
 	case Fired:
 		return "fired " + c.Rule
 	case Exited:
+		if c.Nth > 0 {
+			return fmt.Sprintf("exited %s#%d", c.Host, c.Nth)
+		}
 		return "exited " + c.Host
 	case Returned:
 		return "returned " + c.Host + " " + c.Call
 	case Listening:
+		if c.Port == 0 {
+			return "listening " + c.Host
+		}
 		return fmt.Sprintf("listening %s %d", c.Host, c.Port)
 	case After:
 		return "after " + c.D.String()
+	case Next:
+		return "next"
 	}
 	return "nothing"
 }
@@ -345,7 +381,7 @@ func (r *Rule) Check(hosts []string) error {
 		if r.Action.Verb == Forge {
 			to = r.Action.Forgery.To
 		}
-		if to != "" && !contains(hosts, to) {
+		if to != "" && !(r.Action.Verb == Forge && to == Both) && !contains(hosts, to) {
 			return syntax(r.String(), strings.Index(r.String(), to), "there is no host %q: the hosts are %s", to, strings.Join(hosts, ", "))
 		}
 	}

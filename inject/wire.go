@@ -59,8 +59,10 @@ type Observation struct {
 	// State is tcp.Closed where the kernel has no such socket.
 	State tcp.State
 	// Timer is the kernel's name of the timer that runs, or "".
-	Timer   string
-	Expires time.Duration
+	Timer string
+	// Expires is what was left of it when the answer was there, at least; Latest
+	// is what may have been left, for the question takes time.
+	Expires, Latest time.Duration
 	// Orphan: no descriptor refers to the socket.
 	Orphan bool
 }

@@ -42,7 +42,7 @@ type endOf struct {
 	host string
 }
 
-// seenAt is an observation with the time at which its timer will run out.
+// seenAt is an observation with the time at which its timer will have run out.
 type seenAt struct {
 	Observation
 	runsOut time.Duration
@@ -187,12 +187,16 @@ func (w *Wire) Await(stop <-chan struct{}, c Condition) (time.Duration, error) {
 	return 0, ErrGivenUp
 }
 
-// Note enters an observation that was made without a segment, as by asking a
-// kernel again until a timer has run out.
-func (w *Wire) Note(host string, conn int, o Observation) {
+// Observe asks a kernel for one end of a connection without a segment, and
+// enters what it said. No frame is passed meanwhile, so that readings stand in
+// the order in which they were true. ask says false where the kernel could not
+// be asked.
+func (w *Wire) Observe(host string, conn int, ask func() (Observation, bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.note(w.config.Clock(), conn, host, o, -1, false)
+	if o, ok := w.timed(ask); ok {
+		w.note(w.config.Clock(), conn, host, o, -1, false)
+	}
 	w.pump()
 	w.nudge()
 }
@@ -590,15 +594,36 @@ func (w *Wire) probe(p *Passage, host string, after bool) {
 	}
 }
 
-// look asks a kernel for one end. The reading is dated when the answer is there,
-// lest a state be older than what brought it about; what was left of its timer
-// is counted from before the question, lest the timer seem to run out later than
-// it does.
+// look asks a kernel for one end.
 func (w *Wire) look(host string, conn *flow.Conn, end *flow.End) (Observation, bool) {
-	asked := w.config.Clock()
-	o, ok := w.config.Prober.Probe(host, end.Addr, conn.Other(end).Addr)
-	if o.Timer != "" {
-		o.Expires = max(0, o.Expires-(w.config.Clock()-asked))
+	return w.timed(func() (Observation, bool) {
+		return w.config.Prober.Probe(host, end.Addr, conn.Other(end).Addr)
+	})
+}
+
+// A kernel is asked again, at most so often, where the scheduler came between
+// the question and what it says of a timer.
+const (
+	askedAgain = 3
+	answerSoon = 2 * time.Millisecond
+)
+
+// timed asks, and says how exactly the answer is known. It is dated when it is
+// there, lest a state be older than what brought it about; but what was left of
+// the timer was read some time before that, after the question was put.
+func (w *Wire) timed(ask func() (Observation, bool)) (o Observation, ok bool) {
+	for range 1 + askedAgain {
+		asked := w.config.Clock()
+		o, ok = ask()
+		if !ok || o.Timer == "" {
+			break
+		}
+		took := w.config.Clock() - asked
+		o.Latest = o.Expires
+		o.Expires = max(0, o.Expires-took)
+		if took < answerSoon {
+			break
+		}
 	}
 	return o, ok
 }
@@ -606,12 +631,11 @@ func (w *Wire) look(host string, conn *flow.Conn, end *flow.End) (Observation, b
 func (w *Wire) note(now time.Duration, conn int, host string, o Observation, passage int, after bool) {
 	key := endOf{conn, host}
 	before, known := w.last[key]
-	runsOut := now + o.Expires
 	if !known && o.State == tcp.Closed && passage < 0 {
 		return // nothing was there yet
 	}
-	w.last[key] = seenAt{o, runsOut}
-	restarted := o.Timer != "" && runsOut > before.runsOut+restart
+	w.last[key] = seenAt{o, now + o.Latest}
+	restarted := o.Timer != "" && now+o.Expires > before.runsOut+restart
 	if !known || before.State != o.State || before.Timer != o.Timer || before.Orphan != o.Orphan || restarted {
 		w.states = append(w.states, StateNote{T: now, Conn: conn, Host: host, Observation: o, Passage: passage, After: after})
 	}

@@ -25,8 +25,8 @@ func (w *Wire) States() []StateNote { return nil }
 // Lost is 0.
 func (w *Wire) Lost() int { return 0 }
 
-// Note does nothing.
-func (w *Wire) Note(string, int, Observation) {}
+// Observe does nothing.
+func (w *Wire) Observe(string, int, func() (Observation, bool)) {}
 
 // Silence does nothing.
 func (w *Wire) Silence(string) {}
