@@ -11,7 +11,6 @@ import (
 	"github.com/lastack/lastack/harness/internal/probe"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject"
-	"github.com/lastack/lastack/netenv"
 )
 
 // errOff says that a host has no power.
@@ -54,15 +53,13 @@ func (h *Host) Returned(act string) inject.Condition {
 	return inject.Condition{Kind: inject.Returned, Host: h.name, Call: act}
 }
 
-// Kill ends all peers and programs of the host by SIGKILL and waits until they
-// are gone. The kernel lives on: it closes their descriptors, and so sends FIN, or
+// Kill ends all peers and programs of the host by SIGKILL, what programs left
+// behind included, and waits until they are gone. The kernel lives on: it closes their descriptors, and so sends FIN, or
 // RST where bytes were unread. Peer starts another peer.
 func (h *Host) Kill() {
-	h.act(nil, "kill", "kill(SIGKILL)", func(context.Context) error {
-		for _, p := range h.programs {
-			if err := p.signal(syscall.SIGKILL); err != nil {
-				return err
-			}
+	h.act(nil, "kill", "kill(SIGKILL)", func(ctx context.Context) error {
+		if err := h.signalPrograms(ctx, syscall.SIGKILL); err != nil {
+			return err
 		}
 		for _, p := range slices.Clone(h.peers) {
 			if err := p.kill(); err != nil {
@@ -77,19 +74,17 @@ func (h *Host) Kill() {
 // Stop suspends all peers and programs of the host by SIGSTOP: only its kernel
 // speaks until Continue.
 func (h *Host) Stop() {
-	h.act(nil, "stop", "kill(SIGSTOP)", func(context.Context) error { return h.signal(signalStop) })
+	h.act(nil, "stop", "kill(SIGSTOP)", func(ctx context.Context) error { return h.signal(ctx, signalStop) })
 }
 
 // Continue lets them go on.
 func (h *Host) Continue() {
-	h.act(nil, "continue", "kill(SIGCONT)", func(context.Context) error { return h.signal(signalContinue) })
+	h.act(nil, "continue", "kill(SIGCONT)", func(ctx context.Context) error { return h.signal(ctx, signalContinue) })
 }
 
-func (h *Host) signal(number syscall.Signal) error {
-	for _, p := range h.programs {
-		if err := p.signal(number); err != nil {
-			return err
-		}
+func (h *Host) signal(ctx context.Context, number syscall.Signal) error {
+	if err := h.signalPrograms(ctx, number); err != nil {
+		return err
 	}
 	for _, p := range h.peers {
 		if err := p.suspend(number); err != nil {
@@ -97,6 +92,15 @@ func (h *Host) signal(number syscall.Signal) error {
 		}
 	}
 	return nil
+}
+
+// signalPrograms signals what runs on the host, daemons too, if it ever ran a
+// program.
+func (h *Host) signalPrograms(ctx context.Context, number syscall.Signal) error {
+	if len(h.programs) == 0 || h.off {
+		return nil
+	}
+	return h.env.SignalAll(ctx, number)
 }
 
 func (h *Host) awaitPrograms() {
@@ -223,12 +227,4 @@ func (h *Host) OpenRaw(network string) *os.File {
 	}
 	h.retired = append(h.retired, f)
 	return f
-}
-
-// signal signals the program and its process group.
-func (p *Program) signal(number syscall.Signal) error {
-	if err := p.process.Signal(number); err != nil && !errors.Is(err, netenv.ErrProcessGone) {
-		return err
-	}
-	return nil
 }

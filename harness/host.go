@@ -43,13 +43,34 @@ func (h *Host) Addr() netip.Addr {
 }
 
 // Sysctl sets a key of the host's network namespace, as
-// "net.ipv4.tcp_fin_timeout". It does nothing where the user asked for stock
-// values, or has set the same key.
+// "net.ipv4.tcp_fin_timeout". It does nothing where the user has set the same key.
+// Where stock values were asked for it does not shorten a timer of the kernel
+// either, unless the scenario's name says key=value; if the stock timer takes more
+// than 150 s the run is SKIP. Waits that follow may last as long as what is in force
+// makes the kernel take.
 func (h *Host) Sysctl(key, value string) {
 	s := h.stage
-	if s.stock || s.pinned[h.name+":"+key] {
+	if s.stock && !s.pinned[h.name+":"+key] && !s.isAbout(key, value) {
+		if stock := h.inForce(key); shortens(key, value, stock) {
+			if why := tooLong(key, stock); why != "" {
+				s.stop(record.Skip, "%s", why)
+			}
+			s.stretch(key, stock)
+			return
+		}
+	}
+	h.SysctlAlways(key, value)
+}
+
+// SysctlAlways is Sysctl of a value that the scenario is about, which does not only
+// make it shorter: it is set in stock too.
+func (h *Host) SysctlAlways(key, value string) {
+	s := h.stage
+	if s.pinned[h.name+":"+key] {
+		s.stretch(key, h.inForce(key))
 		return
 	}
+	s.stretch(key, value)
 	if err := h.env.SetSysctl(s.ctx, key, value); err != nil {
 		s.stop(record.Error, "set %s on %s: %v", key, h.name, err)
 	}

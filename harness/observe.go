@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -51,14 +52,17 @@ func (h *Host) Observe(conn int) Reading {
 	if h.off {
 		h.stage.stop(record.Error, "observe connection %d on %s: %v", conn, h.name, errOff)
 	}
-	s, err := h.diag.Query(local, remote)
-	if err != nil && err != probe.ErrNotFound {
-		h.stage.stop(record.Error, "observe connection %d on %s: %v", conn, h.name, err)
-	}
-	found := err == nil
-	h.stage.Wire.wire.Note(h.name, conn, observation(&s, found))
-	if !found {
+	var s probe.Socket
+	var err error
+	h.stage.Wire.wire.Observe(h.name, conn, func() (inject.Observation, bool) {
+		s, err = h.diag.Query(local, remote)
+		return observation(&s, err == nil), err == nil || err == probe.ErrNotFound
+	})
+	switch {
+	case err == probe.ErrNotFound:
 		return Reading{State: tcp.Closed}
+	case err != nil:
+		h.stage.stop(record.Error, "observe connection %d on %s: %v", conn, h.name, err)
 	}
 	r := Reading{
 		State: s.State, Kind: s.Kind.String(), Expires: s.Expires, Retrans: s.Retrans,
@@ -73,17 +77,23 @@ func (h *Host) Observe(conn int) Reading {
 
 // tuple is the host's end and the other end of a connection that the wire knows.
 func (h *Host) tuple(number int, what string) (local, remote netip.AddrPort) {
-	h.stage.Wire.wire.Do(func(e *inject.Engine, _ time.Duration) {
-		if conn := e.Flow().Conn(number); conn != nil {
-			if end := conn.EndOf(h.name); end != nil {
-				local, remote = end.Addr, conn.Other(end).Addr
-			}
-		}
-	})
-	if !local.IsValid() {
+	local, remote, ok := h.ends(number)
+	if !ok {
 		h.stage.stop(record.Error, "%s connection %d on %s: the host has no end of it", what, number, h.name)
 	}
 	return local, remote
+}
+
+// ends is tuple where the host may have no end of the connection.
+func (h *Host) ends(number int) (local, remote netip.AddrPort, ok bool) {
+	h.stage.Wire.wire.Do(func(e *inject.Engine, _ time.Duration) {
+		if conn := e.Flow().Conn(number); conn != nil {
+			if end := conn.EndOf(h.name); end != nil {
+				local, remote, ok = end.Addr, conn.Other(end).Addr, true
+			}
+		}
+	})
+	return local, remote, ok
 }
 
 // Destroy destroys the socket as an administrator can (SOCK_DESTROY). Whether the
@@ -157,23 +167,56 @@ func orphan(s *probe.Socket) bool {
 	return false
 }
 
-// listening looks for a listener among the sockets of the host.
+// listening looks for a listener among the sockets of the host; port 0 means any
+// that other hosts can reach in the play's address family.
 func (h *Host) listening(port uint16) bool {
-	if h.off {
-		return false
-	}
-	for _, family := range []probe.Family{probe.IPv4, probe.IPv6} {
-		sockets, err := h.diag.Dump(family)
-		if err != nil {
-			continue
-		}
-		for _, s := range sockets {
-			if s.State == tcp.Listen && s.Local.Port() == port {
-				return true
-			}
+	for _, s := range h.sockets() {
+		switch {
+		case s.State != tcp.Listen:
+		case port == 0 && h.reachable(&s), port != 0 && s.Local.Port() == port:
+			return true
 		}
 	}
 	return false
+}
+
+// reachable tells whether other hosts can connect to a listener of this one.
+func (h *Host) reachable(listener *probe.Socket) bool {
+	addr := listener.Local.Addr()
+	switch {
+	case addr == h.Addr(), addr == netip.IPv4Unspecified() && h.stage.IP == 4:
+		return true
+	case addr == netip.IPv6Unspecified():
+		return h.stage.IP == 6 || !listener.V6Only
+	}
+	return false
+}
+
+// sockets are what the host's kernel has now; what changes meanwhile may be missed.
+func (h *Host) sockets() []probe.Socket {
+	if h.off {
+		return nil
+	}
+	var all []probe.Socket
+	for _, family := range []probe.Family{probe.IPv4, probe.IPv6} {
+		if sockets, err := h.diag.Dump(family); err == nil {
+			all = append(all, sockets...)
+		}
+	}
+	return all
+}
+
+// Listeners are the addresses on which programs of the host listen now, those on
+// loopback too, which no other host can reach.
+func (h *Host) Listeners() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, s := range h.sockets() {
+		if s.State == tcp.Listen && !slices.Contains(all, s.Local) {
+			all = append(all, s.Local)
+		}
+	}
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return all
 }
 
 // prober answers the wire for all hosts of a stage.
@@ -205,4 +248,10 @@ func (h *Host) Gone(conn int) inject.Condition {
 // host's addresses.
 func (h *Host) Listening(port uint16) inject.Condition {
 	return inject.Condition{Kind: inject.Listening, Host: h.name, Port: port}
+}
+
+// ListeningAny is met once a program of the host listens on any port on an address
+// that other hosts can reach in the play's address family: not on loopback.
+func (h *Host) ListeningAny() inject.Condition {
+	return inject.Condition{Kind: inject.Listening, Host: h.name}
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/lastack/lastack/harness/internal/probe"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject"
+	"github.com/lastack/lastack/inject/tcp"
 	"github.com/lastack/lastack/netenv"
 )
 
@@ -25,7 +27,7 @@ import (
 // not be begun: no Linux, no privileges, a setting that this kernel does not
 // know; the record is then nil. Everything else is the record's verdict.
 func Play(ctx context.Context, sc Scenario, o Options) (*record.Run, error) {
-	return play(ctx, &sc, variant{name: "default", play: sc.Play, claim: -1}, o)
+	return play(ctx, &sc, variant{name: cmp.Or(sc.Variant, "default"), play: sc.Play, claim: -1}, o)
 }
 
 // variant is what is played of a scenario: itself, or the refutation of a claim.
@@ -41,8 +43,11 @@ const refutes = "refute: "
 
 // worked tells whether the run came out as this variant should; if not its
 // evidence is kept.
-func (v *variant) worked(r *record.Run) bool {
-	if v.claim < 0 {
+func (v *variant) worked(r *record.Run, o *Options) bool {
+	switch {
+	case v.claim < 0 && o.Expected != nil:
+		return o.Expected(r)
+	case v.claim < 0:
 		return r.Verdict == record.Pass
 	}
 	for _, c := range r.Claims {
@@ -154,7 +159,7 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 	if l.stage.unmeasured {
 		return nil, false, errUnmeasured
 	}
-	late = l.late(r)
+	late = !o.Flow && l.late(r)
 	rebase(r)
 	if v.edit != nil {
 		v.edit(r)
@@ -165,7 +170,7 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 	}
 	// The evidence is on disk before anything is torn down.
 	dir := o.Out
-	if dir == "" && !v.worked(r) {
+	if dir == "" && !v.worked(r, &o) {
 		if dir, err = os.MkdirTemp("", "lastack-"); err != nil {
 			return r, late, fmt.Errorf("keep evidence of %s: %w", sc.Name, err)
 		}
@@ -182,8 +187,11 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 // evidenceName is the folder of a run below the directory of evidence.
 func evidenceName(r *record.Run) string {
 	name := strings.NewReplacer("/", "-", "{", "-", "}", "", "=", "-", " ", "-").Replace(r.Scenario)
-	if r.Play != "default" {
+	switch {
+	case strings.HasPrefix(r.Play, refutes):
 		name += "-refuted"
+	case r.Play != "default":
+		name += "-" + r.Play
 	}
 	return fmt.Sprintf("%s-ip%d", name, r.IP)
 }
@@ -213,6 +221,8 @@ type lab struct {
 	wire  *inject.Wire
 	hosts []*Host
 	start time.Time
+	// patience is how late a segment may leave.
+	patience time.Duration
 }
 
 func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
@@ -220,6 +230,7 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.IP = o.IP
 	for i := range spec.Hosts {
 		spec.Hosts[i].Offloads = o.Wire == Super
 	}
@@ -232,15 +243,16 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build lab: %w", err)
 	}
-	l := &lab{env: env}
+	l := &lab{env: env, patience: cmp.Or(sc.Patience, tolerance)}
 	bound := o.Bound
 	if bound == 0 {
 		bound = 30 * time.Second
 	}
-	s := &Stage{IP: o.IP, ctx: ctx, bound: timescale(bound), stock: o.Stock, pinned: map[string]bool{}}
+	bound = timescale(bound)
+	s := &Stage{IP: o.IP, name: sc.Name, ctx: ctx, base: bound, bound: bound, stock: o.Stock, pinned: map[string]bool{}}
 	l.stage = s
 	s.turns, s.measuring = o.turns, o.measuring
-	config := inject.WireConfig{Step: true, Log: true}
+	config := inject.WireConfig{Step: !o.Flow, Log: true}
 	names := map[string]*Host{}
 	for _, e := range env.Hosts() {
 		h := &Host{stage: s, name: e.Name, env: e, begun: map[string]int{}}
@@ -334,8 +346,16 @@ func (l *lab) close() error {
 // run plays and writes the record, whose verdict is the play's own.
 func (l *lab) run(sc *Scenario, v variant) *record.Run {
 	end := l.perform(v.play)
+	sockets := l.sockets() // before what is held is let go and moves them
+	if end.verdict == record.Pass {
+		l.drain()
+	}
 	l.wire.Do(func(e *inject.Engine, now time.Duration) { e.Release(now) })
 	r := l.record()
+	r.Sockets = sockets
+	if err := l.keep(r); err != nil && end.verdict != record.Error {
+		end = stop{record.Error, err.Error()}
+	}
 	r.Scenario, r.Summary, r.Play = sc.Name, sc.Summary, v.name
 	r.Verdict, r.Why = end.verdict, end.why
 	if r.Verdict == record.Pass {
@@ -425,9 +445,19 @@ func (l *lab) late(r *record.Run) bool {
 			continue
 		}
 		for _, d := range s.Departures {
-			if d.T-d.Due > tolerance {
+			if d.T-d.Due > l.patience {
 				r.Late = append(r.Late, record.Lateness{What: "deliver " + s.Name(), Due: d.Due, T: d.T})
 			}
+		}
+	}
+	// What is lost leaves nothing that could be late, but what its sender was asked
+	// then: a timer may have run out since.
+	for _, s := range r.States {
+		if s.Segment < 0 || s.After {
+			continue
+		}
+		if x := &r.Segments[s.Segment]; len(x.Departures) == 0 && s.T-x.T > tolerance {
+			r.Late = append(r.Late, record.Lateness{What: "look at " + x.Name(), Due: x.T, T: s.T})
 		}
 	}
 	for _, d := range l.stage.deadline {
@@ -465,7 +495,7 @@ func (l *lab) record() *record.Run {
 	})
 	for _, n := range l.wire.States() {
 		r.States = append(r.States, record.State{
-			T: n.T, Conn: n.Conn, Host: n.Host, State: n.State, Timer: n.Timer, Expires: n.Expires,
+			T: n.T, Conn: n.Conn, Host: n.Host, State: n.State, Timer: n.Timer, Expires: n.Expires, Latest: n.Latest,
 			Orphan: n.Orphan, Segment: n.Passage, After: n.After,
 		})
 	}
@@ -481,7 +511,8 @@ func (l *lab) record() *record.Run {
 	for _, h := range l.hosts {
 		for _, p := range h.programs {
 			out := p.out
-			out.Stdout, out.Stderr = p.stdout.bytes(), p.stderr.bytes()
+			out.Stdout, out.StdoutSize, out.StdoutSHA256 = p.stdout.snapshot()
+			out.Stderr, out.StderrSize, _ = p.stderr.snapshot()
 			r.Programs = append(r.Programs, out)
 		}
 	}
@@ -500,6 +531,40 @@ func (l *lab) record() *record.Run {
 	}
 	r.Lost = l.wire.Lost()
 	return r
+}
+
+// keep enters the files that programs left behind. The programs are those of the
+// record, in its order.
+func (l *lab) keep(r *record.Run) error {
+	i := 0
+	for _, h := range l.hosts {
+		for _, p := range h.programs {
+			var err error
+			if r.Programs[i].Files, r.Programs[i].FilesLeft, err = p.files(l.stage.ctx); err != nil && l.stage.ctx.Err() == nil {
+				return fmt.Errorf("keep files of %s: %w", h.name, err)
+			}
+			i++
+		}
+	}
+	return nil
+}
+
+// sockets are those that the hosts' kernels have now.
+func (l *lab) sockets() []record.Socket {
+	var all []record.Socket
+	for _, h := range l.hosts {
+		for _, s := range h.sockets() {
+			x := record.Socket{
+				Host: h.name, Local: s.Local.String(), Remote: s.Remote.String(), State: s.State, Expires: s.Expires,
+				Orphan: s.Orphan(), Unaccepted: s.Unaccepted() && s.State != tcp.Listen, RecvQueue: int64(s.RQueue), SendQueue: int64(s.WQueue),
+			}
+			if s.Timer != probe.TimerNone {
+				x.Timer = s.Timer.String()
+			}
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // rebase puts T = 0 at the first thing that the play did or that came to the

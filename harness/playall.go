@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/lastack/lastack/harness/record"
@@ -22,15 +24,16 @@ type Job struct {
 // ended; where ctx ends first, those not yet begun are left out, and the
 // result is false.
 //
-// Scenarios are bound by kernel timers, not by the processor: a catalogue
-// takes little longer than its longest scenario.
+// Scenarios are bound by kernel timers, not by the processor: the longest are
+// begun first, and a catalogue takes little longer than its longest scenario.
 func PlayAll(ctx context.Context, pool *Pool, jobs []Job, done func(i int, r *record.Run, err error)) (whole bool) {
 	var (
 		all sync.WaitGroup
 		one sync.Mutex
 	)
 	whole = true
-	for i, job := range jobs {
+	for _, i := range longestFirst(jobs) {
+		job := jobs[i]
 		leave, err := take(ctx, pool.begin)
 		if err != nil {
 			one.Lock()
@@ -61,4 +64,14 @@ func PlayAll(ctx context.Context, pool *Pool, jobs []Job, done func(i int, r *re
 	}
 	all.Wait()
 	return whole
+}
+
+// longestFirst are the indexes of jobs in the order in which they are begun.
+func longestFirst(jobs []Job) []int {
+	order := make([]int, len(jobs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(jobs[b].Scenario.Lasts, jobs[a].Scenario.Lasts) })
+	return order
 }

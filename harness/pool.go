@@ -77,4 +77,7 @@ func scale() float64 {
 	return f
 }
 
+// Timescale stretches a bound of time by LASTACK_TIMESCALE.
+func Timescale(d time.Duration) time.Duration { return timescale(d) }
+
 func timescale(d time.Duration) time.Duration { return time.Duration(float64(d) * scale()) }

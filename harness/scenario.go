@@ -13,6 +13,9 @@ import (
 type Scenario struct {
 	// Name is FAMILY/BEHAVIOUR in lower case with hyphens: close/last-ack-lost.
 	Name string
+	// Variant is what records call this play of the scenario, where it has
+	// several; empty means "default".
+	Variant string
 	// Summary is one sentence.
 	Summary string
 	// Doc is the ladder and the explanation that `lastack show` prints.
@@ -29,8 +32,14 @@ type Scenario struct {
 	// Slow: it waits for a constant of the kernel of more than 15 s, and is played
 	// only where that is asked for. A quick twin claims what the timer says.
 	Slow bool
+	// Lasts is about how long a play waits for timers of the kernel, where that is
+	// some seconds: of many scenarios the longest are begun first.
+	Lasts time.Duration
 	// Needs are what a kernel must have; where it lacks one the run is SKIP.
 	Needs []Need
+	// Patience is how late the wire may deliver a segment without changing what a
+	// kernel does; 0 is 100 ms, half of the shortest retransmission timeout.
+	Patience time.Duration
 	// Answers are what the scenario says of numbered statements.
 	Answers []Answer
 }
@@ -86,12 +95,16 @@ type Options struct {
 	IP int
 	// Sysctls are set before the play and win over what the play sets.
 	Sysctls []Sysctl
-	// Stock leaves every sysctl that the play would set at its stock value.
+	// Stock leaves every sysctl by which the play would shorten a timer of the
+	// kernel at its stock value; see Host.Sysctl.
 	Stock bool
 	// Out is the directory in which evidence is kept of every run; where it is
 	// empty, a run that does not pass leaves its evidence in a fresh directory
 	// below the system's directory for temporary files.
 	Out string
+	// Expected tells whether a run came out as it should: where it did not, its
+	// evidence is kept without Out too. nil means that it passed.
+	Expected func(*record.Run) bool
 	// Bound is the longest that one Await or one system call may take; 0 means
 	// 30 s. LASTACK_TIMESCALE multiplies it.
 	Bound time.Duration
@@ -102,6 +115,11 @@ type Options struct {
 	Pool *Pool
 	// Wire is Exact or Super; empty is Exact, for a play is recorded.
 	Wire WireMode
+	// Flow lets segments pass without waiting until the kernels were asked for
+	// their states: the record has only those that the play asks for. Such a play is
+	// about programs, not about timers, and a harness that was late only made the
+	// network slow.
+	Flow bool
 
 	// turns are the lengths of turns in a fault-free play, which measuring
 	// says that this one is.

@@ -28,9 +28,12 @@ type Stage struct {
 	// IP is the address family of this play, 4 or 6.
 	IP int
 
-	ctx   context.Context
-	bound time.Duration
-	clock func() time.Duration
+	name string // the scenario's
+	ctx  context.Context
+	// bound is how long one wait may last: base, and what the sysctls in force
+	// make the kernel take.
+	base, bound time.Duration
+	clock       func() time.Duration
 	// monotonic is CLOCK_MONOTONIC at the run's T = 0.
 	monotonic time.Duration
 
@@ -97,7 +100,11 @@ func (s *Stage) Await(c inject.Condition) {
 	if s.measuring && c.Kind == inject.Fired {
 		return // no rule stands in a fault-free play
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.bound)
+	bound := s.bound
+	if c.Kind == inject.After && !s.measuring {
+		bound += c.D
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, bound)
 	defer cancel()
 	_, err := s.Wire.wire.Await(ctx.Done(), c)
 	switch {
@@ -111,6 +118,71 @@ func (s *Stage) Await(c inject.Condition) {
 		s.stop(record.Inconclusive, "the rule %q had not fired after %v", c.Rule, s.bound)
 	}
 	s.stop(record.Fail, "awaited %s, which had not come after %v", c, s.bound)
+}
+
+// AwaitFirst waits until one of several conditions is met, and returns the index
+// of the first one; −1 where none came in time. atMost 0 is the bound of Await;
+// another is stretched by LASTACK_TIMESCALE too. It passes no verdict.
+func (s *Stage) AwaitFirst(atMost time.Duration, conds ...inject.Condition) int {
+	bound := s.bound
+	if atMost > 0 {
+		bound = timescale(atMost)
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, bound)
+	defer cancel()
+	type met struct {
+		index int
+		at    time.Duration
+		err   error
+	}
+	first := met{index: -1}
+	enter := func(m met) {
+		switch {
+		case errors.Is(m.err, inject.ErrGivenUp):
+		case m.err != nil:
+			s.stop(record.Error, "await %s: %v", conds[m.index], m.err)
+		case first.index < 0 || m.at < first.at || m.at == first.at && m.index < first.index:
+			first = m
+		}
+	}
+	// Of those that were met before the first in the list counts.
+	now := make(chan struct{})
+	close(now)
+	waiting := 0
+	for i, c := range conds {
+		if c.Kind == "" {
+			s.stop(record.Error, "await a condition that was never made")
+		}
+		if s.measuring && c.Kind == inject.Fired {
+			continue // no rule stands in a fault-free play
+		}
+		waiting++
+		_, err := s.Wire.wire.Await(now, c)
+		if enter(met{i, 0, err}); first.index >= 0 {
+			return first.index
+		}
+	}
+	if waiting == 0 {
+		return len(conds) - 1
+	}
+	results := make(chan met, waiting)
+	for i, c := range conds {
+		if s.measuring && c.Kind == inject.Fired {
+			continue
+		}
+		go func() {
+			at, err := s.Wire.wire.Await(ctx.Done(), c)
+			results <- met{i, at, err}
+			cancel() // the others need not wait
+		}()
+	}
+	for range waiting {
+		enter(<-results)
+	}
+	if first.index < 0 && s.ctx.Err() != nil {
+		s.stop(record.Error, "interrupted while awaiting %s", conds[0])
+	}
+	return first.index
 }
 
 // Promptly says that the harness must do something within a time after

@@ -34,6 +34,12 @@ func (w *Wire) Rule(text string) *Rule {
 	return r.arm(parsed.Action)
 }
 
+// Arm arms a rule that is data.
+func (w *Wire) Arm(rule inject.Rule) *Rule {
+	r := &Rule{wire: w, rule: rule}
+	return r.arm(rule.Action)
+}
+
 // Seen is met once a segment of that name has arrived at the wire.
 func (w *Wire) Seen(match string) inject.Condition { return w.segment(inject.Seen, match) }
 

@@ -1,6 +1,7 @@
 package expect
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/onsi/gomega"
@@ -113,6 +114,38 @@ func Meant(g types.Gomega, r *record.Run, host, segment string) time.Duration {
 	}
 	g.Expect(segment).To(haveStartedATimer)
 	return 0
+}
+
+// SetTo succeeds where the timer of a reading, a record.State, had been set to d
+// no sooner than at a time of the run, and not after the reading. It holds
+// however late the kernel was asked: what counts is when the timer runs out. A
+// hundredth is allowed for, because the ticks of a busy machine come late.
+func SetTo(d, since time.Duration) types.GomegaMatcher { return &setMatcher{d, since} }
+
+type setMatcher struct{ d, since time.Duration }
+
+// Match implements GomegaMatcher.
+func (m *setMatcher) Match(actual any) (bool, error) {
+	s, ok := actual.(record.State)
+	if !ok {
+		return false, fmt.Errorf("want a record.State, got %T", actual)
+	}
+	about := m.d/100 + Jiffy
+	return s.Timer != "" && s.T >= m.since && s.Expires <= m.d+about && s.T+s.Latest >= m.since+m.d-about, nil
+}
+
+// FailureMessage implements GomegaMatcher.
+func (m *setMatcher) FailureMessage(actual any) string { return m.message("Expected", actual) }
+
+// NegatedFailureMessage implements GomegaMatcher.
+func (m *setMatcher) NegatedFailureMessage(actual any) string {
+	return m.message("Expected not", actual)
+}
+
+func (m *setMatcher) message(lead string, actual any) string {
+	s, _ := actual.(record.State)
+	return fmt.Sprintf("%s\n    a timer set to %v at %s ms or later\nthere was\n    at %s ms in %s: the timer %q, with %v to %v left",
+		lead, m.d, ms(m.since), ms(s.T), s.State, s.Timer, s.Expires, s.Latest)
 }
 
 // What a record lacks. Each is a matcher that never matches: it is reached only

@@ -33,7 +33,8 @@ const (
 // in place of the stray bytes.
 type Run struct {
 	// Scenario is the name in the catalogue, Play the variant played:
-	// "default", or the sentence of the refuted claim.
+	// "default" or another of the scenario's own, or the sentence of the refuted
+	// claim.
 	Scenario string `json:"scenario"`
 	Summary  string `json:"summary"`
 	Play     string `json:"play"`
@@ -47,6 +48,9 @@ type Run struct {
 	Verdict Verdict `json:"verdict"`
 	// Why says in one line what made the verdict other than PASS.
 	Why string `json:"why,omitempty"`
+	// Wanted is the verdict that a scenario file has written down for this play;
+	// empty where it stands for itself.
+	Wanted Verdict `json:"wanted,omitempty"`
 	// Attempts says why earlier attempts of this run were not counted.
 	Attempts []string `json:"attempts,omitzero"`
 	// Repro is the command that plays this run again.
@@ -63,6 +67,7 @@ type Run struct {
 	Calls    []Call    `json:"calls,omitzero"`
 	Counters []Counter `json:"counters,omitzero"`
 	Programs []Program `json:"programs,omitzero"`
+	Sockets  []Socket  `json:"sockets,omitzero"`
 	Sysctls  []Sysctl  `json:"sysctls,omitzero"`
 	// Late lists what the harness did later than it was due, worst first.
 	Late []Lateness `json:"late,omitzero"`
@@ -155,8 +160,11 @@ type State struct {
 	// State is CLOSED where the kernel has no socket (any more).
 	State tcp.State `json:"state"`
 	// Timer is the kernel's name: "", "retransmit", "keepalive", "timewait", "persist".
-	Timer   string        `json:"timer,omitempty"`
+	Timer string `json:"timer,omitempty"`
+	// Expires is what was left of the timer at T, at least; Latest is what may
+	// have been left, for the kernel was asked some time before T.
 	Expires time.Duration `json:"expires_ns,omitempty"`
+	Latest  time.Duration `json:"latest_ns,omitempty"`
 	// Orphan: no descriptor refers to the socket any more.
 	Orphan bool `json:"orphan,omitempty"`
 	// Segment is the index of the segment at which it was read, or -1.
@@ -206,9 +214,55 @@ type Program struct {
 	End    time.Duration `json:"end_ns"`
 	Exit   int           `json:"exit"`
 	Signal string        `json:"signal,omitempty"`
-	// Stdout and Stderr are what it wrote, cut at 1 MiB.
-	Stdout []byte `json:"stdout,omitzero"`
-	Stderr []byte `json:"stderr,omitzero"`
+	// Stdout and Stderr are what it wrote, cut at 1 MiB; their sizes are of the
+	// whole, in bytes, and so is the SHA-256 of stdout, in hexadecimal digits.
+	Stdout       []byte `json:"stdout,omitzero"`
+	Stderr       []byte `json:"stderr,omitzero"`
+	StdoutSize   int64  `json:"stdout_size,omitempty"`
+	StderrSize   int64  `json:"stderr_size,omitempty"`
+	StdoutSHA256 string `json:"stdout_sha256,omitempty"`
+	// Files are those that were to be kept, as they were when the play ended;
+	// FilesLeft counts those that were too many.
+	Files     []File `json:"files,omitzero"`
+	FilesLeft int    `json:"files_left,omitempty"`
+}
+
+// FileKept is how much of a file the record keeps, in bytes.
+const FileKept = 64 << 10
+
+// File is a file that a program left behind.
+type File struct {
+	// Name is relative to the host's directory for files where the file lies
+	// below that, else absolute.
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+	// SHA256 is of the whole file, in hexadecimal digits; empty of one that is
+	// larger than 256 MiB, which was not read to its end.
+	SHA256 string `json:"sha256,omitempty"`
+	// Data is the beginning of the file, cut at FileKept.
+	Data []byte `json:"data,omitzero"`
+}
+
+// Socket is one TCP socket of a host's kernel when the play ended.
+type Socket struct {
+	Host string `json:"host"`
+	// Local and Remote are addresses with ports; the Remote of a listener has
+	// port 0.
+	Local  string    `json:"local"`
+	Remote string    `json:"remote"`
+	State  tcp.State `json:"state"`
+	// Timer and Expires are as in State.
+	Timer   string        `json:"timer,omitempty"`
+	Expires time.Duration `json:"expires_ns,omitempty"`
+	// Orphan: its program has closed it. Unaccepted: no program has taken it
+	// from the accept queue yet.
+	Orphan     bool `json:"orphan,omitempty"`
+	Unaccepted bool `json:"unaccepted,omitempty"`
+	// RecvQueue is how many bytes wait to be read, SendQueue how many are not
+	// acknowledged; a FIN counts as one in both. Of a listener they are the length of
+	// the accept queue and its bound.
+	RecvQueue int64 `json:"recv_queue,omitempty"`
+	SendQueue int64 `json:"send_queue,omitempty"`
 }
 
 // Sysctl is a setting of a host that the play changed.

@@ -126,7 +126,8 @@ func TestDocumentShape(t *testing.T) {
 		`"segments":[{"t_us":1,"conn":0,"from":"client","sent_by":"wire","name":"","names":[],"flags":"F.","seq":1,"ack":2,"len":3,"fate":"injected","rule":"","held_us":2,"copies":1}],` +
 		`"states":[{"t_us":1,"conn":1,"host":"h","state":"TIME_WAIT","timer":"timewait","expires_ms":60000}],` +
 		`"calls":[{"t_us":1,"host":"h","call":"read(3, 1)","result":-1,"errno":"ECONNRESET"}],` +
-		`"counters":[{"host":"h","name":"c","delta":1}],"programs":[{"host":"h","argv":[],"exit":0,"signal":""}],` +
+		`"counters":[{"host":"h","name":"c","delta":1}],"programs":[{"host":"h","argv":[],"exit":0,"signal":"","stdout_size":1,"stderr_size":2,"stdout_sha256":"3c","files":[{"name":"f","size":1,"sha256":"d4"}]}],` +
+		`"sockets":[{"host":"h","local":"l","remote":"r","state":"FIN_WAIT_2","timer":"timewait","expires_ms":60000,"orphan":true,"unaccepted":true,"recv_queue":1,"send_queue":2}],` +
 		`"sysctls":[{"host":"h","key":"k","value":"1","stock":"60"}]}]}`
 	us := time.Microsecond
 	got, err := json.Marshal(record.NewDocument([]*record.Run{{
@@ -139,8 +140,12 @@ func TestDocumentShape(t *testing.T) {
 		States:   []record.State{{T: us, Conn: 1, Host: "h", State: tcp.TimeWait, Timer: "timewait", Expires: time.Minute}},
 		Calls:    []record.Call{{T: us, Host: "h", Name: "read", Call: "read(3, 1)", Result: -1, Errno: "ECONNRESET"}},
 		Counters: []record.Counter{{Host: "h", Name: "c", Delta: 1}},
-		Programs: []record.Program{{Host: "h"}},
-		Sysctls:  []record.Sysctl{{Host: "h", Key: "k", Value: "1", Stock: "60"}},
+		Programs: []record.Program{{Host: "h", StdoutSize: 1, StderrSize: 2, StdoutSHA256: "3c", Files: []record.File{{Name: "f", Size: 1, SHA256: "d4", Data: []byte{1}}}}},
+		Sockets: []record.Socket{{
+			Host: "h", Local: "l", Remote: "r", State: tcp.FinWait2, Timer: "timewait", Expires: time.Minute,
+			Orphan: true, Unaccepted: true, RecvQueue: 1, SendQueue: 2,
+		}},
+		Sysctls: []record.Sysctl{{Host: "h", Key: "k", Value: "1", Stock: "60"}},
 	}}))
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,9 @@ type RunView struct {
 	Play    string  `json:"play"`
 	Verdict Verdict `json:"verdict"`
 	// Why says in one line what made the verdict other than PASS.
-	Why        string        `json:"why,omitempty"`
+	Why string `json:"why,omitempty"`
+	// Wanted is the verdict that a scenario file has written down for this play.
+	Wanted     Verdict       `json:"wanted,omitempty"`
 	DurationMS int64         `json:"duration_ms"`
 	Claims     []ClaimView   `json:"claims"`
 	Rules      []RuleView    `json:"rules"`
@@ -42,6 +44,7 @@ type RunView struct {
 	Calls      []CallView    `json:"calls"`
 	Counters   []CounterView `json:"counters"`
 	Programs   []ProgramView `json:"programs"`
+	Sockets    []SocketView  `json:"sockets"`
 	Sysctls    []SysctlView  `json:"sysctls"`
 }
 
@@ -108,6 +111,32 @@ type ProgramView struct {
 	Argv   []string `json:"argv"`
 	Exit   int      `json:"exit"`
 	Signal string   `json:"signal"`
+	// Sizes are of the whole output, in bytes, and so is the sum.
+	StdoutSize   int64      `json:"stdout_size"`
+	StderrSize   int64      `json:"stderr_size"`
+	StdoutSHA256 string     `json:"stdout_sha256"`
+	Files        []FileView `json:"files"`
+}
+
+// FileView is a file that a program left behind, in the document.
+type FileView struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// SocketView is a socket that was there when the play ended, in the document.
+type SocketView struct {
+	Host       string `json:"host"`
+	Local      string `json:"local"`
+	Remote     string `json:"remote"`
+	State      string `json:"state"`
+	Timer      string `json:"timer"`
+	ExpiresMS  int64  `json:"expires_ms"`
+	Orphan     bool   `json:"orphan"`
+	Unaccepted bool   `json:"unaccepted"`
+	RecvQueue  int64  `json:"recv_queue"`
+	SendQueue  int64  `json:"send_queue"`
 }
 
 // SysctlView is a changed sysctl in the document.
@@ -142,7 +171,7 @@ func (d Document) Write(w io.Writer) error {
 // View is the run as the document shows it.
 func (r *Run) View() RunView {
 	v := RunView{
-		Name: r.Scenario, IP: r.IP, Play: r.Play, Verdict: r.Verdict, Why: r.Why,
+		Name: r.Scenario, IP: r.IP, Play: r.Play, Verdict: r.Verdict, Why: r.Why, Wanted: r.Wanted,
 		DurationMS: r.Duration.Milliseconds(),
 		Claims: views(r.Claims, func(c Claim) ClaimView {
 			return ClaimView(c)
@@ -164,7 +193,18 @@ func (r *Run) View() RunView {
 			return CounterView(c)
 		}),
 		Programs: views(r.Programs, func(p Program) ProgramView {
-			return ProgramView{Host: p.Host, Argv: views(p.Argv, func(a string) string { return a }), Exit: p.Exit, Signal: p.Signal}
+			return ProgramView{
+				Host: p.Host, Argv: views(p.Argv, func(a string) string { return a }), Exit: p.Exit, Signal: p.Signal,
+				StdoutSize: p.StdoutSize, StderrSize: p.StderrSize, StdoutSHA256: p.StdoutSHA256,
+				Files: views(p.Files, func(f File) FileView { return FileView{Name: f.Name, Size: f.Size, SHA256: f.SHA256} }),
+			}
+		}),
+		Sockets: views(r.Sockets, func(s Socket) SocketView {
+			return SocketView{
+				Host: s.Host, Local: s.Local, Remote: s.Remote, State: s.State.String(),
+				Timer: s.Timer, ExpiresMS: s.Expires.Milliseconds(), Orphan: s.Orphan, Unaccepted: s.Unaccepted,
+				RecvQueue: s.RecvQueue, SendQueue: s.SendQueue,
+			}
 		}),
 		Sysctls: views(r.Sysctls, func(s Sysctl) SysctlView {
 			return SysctlView(s)
@@ -225,6 +265,7 @@ type HostRun struct {
 	Calls    []Call
 	Counters []Counter
 	Programs []Program
+	Sockets  []Socket
 	Sysctls  []Sysctl
 }
 
@@ -241,6 +282,7 @@ func (r *Run) On(host string) HostRun {
 	h.Calls = filter(r.Calls, func(x Call) bool { return x.Host == host })
 	h.Counters = filter(r.Counters, func(x Counter) bool { return x.Host == host })
 	h.Programs = filter(r.Programs, func(x Program) bool { return x.Host == host })
+	h.Sockets = filter(r.Sockets, func(x Socket) bool { return x.Host == host })
 	h.Sysctls = filter(r.Sysctls, func(x Sysctl) bool { return x.Host == host })
 	return h
 }

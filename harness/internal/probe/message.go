@@ -34,6 +34,7 @@ const (
 	attrInfo      = 2
 	attrMemory    = 7
 	attrShutdown  = 8
+	attrV6Only    = 11
 	attrTypeMask  = 0x3fff
 	memoryInfoLen = 9 * 4
 
@@ -136,6 +137,8 @@ func (s *Socket) attributes(b []byte) error {
 				s.Info = new(TCPInfo)
 				s.Info.parse(value)
 			}
+		case attrV6Only:
+			s.V6Only = len(value) > 0 && value[0] != 0
 		case attrMemory:
 			if len(value) >= memoryInfoLen {
 				s.Memory = parseMemory(value)

@@ -134,6 +134,8 @@ type Socket struct {
 	// connection not yet accepted, a mini-socket.
 	Inode    uint32
 	Shutdown Shutdown
+	// V6Only is set of an IPv6 listener that takes no IPv4 connections.
+	V6Only bool
 	// Cookie names this socket for its whole life, over its change to a
 	// mini-socket; a new incarnation of the four-tuple has another.
 	Cookie uint64
