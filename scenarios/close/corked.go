@@ -1,6 +1,8 @@
 package close
 
 import (
+	"time"
+
 	. "github.com/onsi/gomega"
 
 	"github.com/lastack/lastack/harness"
@@ -13,6 +15,8 @@ import (
 var Corked = harness.Scenario{
 	Name:    "close/corked",
 	Summary: "close() pulls the cork: what TCP_CORK kept back leaves with the FIN, in one segment.",
+	// A cork gives way after one retransmission timeout (tcp_probe_timer).
+	Hosts: []harness.HostSpec{{Name: "client", RTOMin: 5 * time.Second}},
 	Doc: `
 TCP_CORK lets the kernel wait for a full segment, for up to 200 ms. A program that
 forgets to pull the cork loses nothing: the FIN is put on the last segment, and

@@ -1,6 +1,8 @@
 package close
 
 import (
+	"time"
+
 	. "github.com/onsi/gomega"
 
 	"github.com/lastack/lastack/harness"
@@ -14,6 +16,8 @@ import (
 var FINWithData = harness.Scenario{
 	Name:    "close/fin-with-data",
 	Summary: "The last byte waits in the send queue, and the FIN leaves on it.",
+	// DATA whose ACK is held must not be repeated before the FIN.
+	Hosts: []harness.HostSpec{{Name: "client", RTOMin: 5 * time.Second}},
 	Doc: `
 Nagle's algorithm keeps a small segment back while an earlier one is not yet
 acknowledged. close() does not wait for that: the FIN is put on the last segment

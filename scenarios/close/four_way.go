@@ -86,7 +86,7 @@ itself; the second FIN waits for the other program to call close().
 			Judge: func(g Gomega, r *record.Run) {
 				wait := FirstIn(g, r, "client", tcp.TimeWait)
 				g.Expect(wait.Timer).To(Equal("timewait"))
-				g.Expect(wait.Expires).To(BeNumerically("~", time.Minute, time.Second))
+				g.Expect(wait).To(SetTo(time.Minute, Find(g, r, "server.FIN").T))
 				g.Expect(r).NotTo(HaveStates("server", tcp.TimeWait))
 			},
 			Refute: harness.Variant{Play: serverClosesFirst},

@@ -75,8 +75,8 @@ forgotten the connection, acknowledges it again.
 				first, restarted := FirstIn(g, r, "client", tcp.TimeWait), LastIn(g, r, "client", tcp.TimeWait)
 				again := Find(g, r, "server.FIN#2")
 				g.Expect(restarted.T).To(BeNumerically(">=", again.T))
-				g.Expect(first.Expires).To(BeNumerically("~", time.Minute, time.Second))
-				g.Expect(restarted.Expires).To(BeNumerically("~", time.Minute, time.Second))
+				g.Expect(first).To(SetTo(time.Minute, Find(g, r, "server.FIN").T))
+				g.Expect(restarted).To(SetTo(time.Minute, again.T))
 			},
 			Refute: harness.Variant{Play: nothingLost},
 		},

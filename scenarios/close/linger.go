@@ -186,6 +186,8 @@ on it is an orphan as after any close(), and repeats its FIN.
 var LingerZero = harness.Scenario{
 	Name:    "close/linger-zero",
 	Summary: "SO_LINGER {1, 0}: close() throws the send queue away and sends RST.",
+	// A cork gives way after one retransmission timeout (tcp_probe_timer).
+	Hosts: []harness.HostSpec{{Name: "client", RTOMin: 5 * time.Second}},
 	Doc: `
 The abortive close. Nothing that was written and not yet sent is sent any more,
 nothing is repeated, and neither end is left in any state: no TIME_WAIT. The

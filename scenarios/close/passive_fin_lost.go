@@ -57,7 +57,7 @@ its socket: what waits is a mini-socket with a timer of tcp_fin_timeout, 60 s.
 			Judge: func(g Gomega, r *record.Run) {
 				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(waiting.Timer).To(Equal("timewait"))
-				g.Expect(waiting.Expires).To(BeNumerically("~", time.Minute, time.Second))
+				g.Expect(waiting).To(SetTo(time.Minute, Find(g, r, "server.ACK(client.FIN)").T))
 				g.Expect(FirstIn(g, r, "client", tcp.TimeWait).T).To(BeNumerically(">=", Find(g, r, "server.FIN#2").T))
 			},
 			Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_fin_timeout", Value: "10"}}},

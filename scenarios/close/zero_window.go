@@ -149,7 +149,7 @@ The play sets tcp_orphan_retries to 2; stock is 0, which means 8.
 }
 
 func zeroWindowUnanswered(s *harness.Stage) {
-	s.Client.Sysctl("net.ipv4.tcp_orphan_retries", "2")
+	s.Client.SysctlAlways("net.ipv4.tcp_orphan_retries", "2")
 	client, _ := filled(s)
 	silent := s.Wire.On("client.PROBE").Silence(nil)
 	client.Close()

@@ -12,7 +12,7 @@ import (
 func Scenarios() []harness.Scenario {
 	return slices.Concat(
 		[]harness.Scenario{ProcessIdle, ProcessUnread, ProcessSending}, ProcessAfterFIN, ProcessClosing,
-		[]harness.Scenario{ProcessStopped, HostAfterFIN, HostAfterFINBoots, HostAfterLastACK, HostIdle, HostSending},
-		HostBoots, []harness.Scenario{CableOut}, OneWays, []harness.Scenario{SameAddress},
+		[]harness.Scenario{ProcessStopped, HostAfterFIN, HostAfterFINBoots, HostAfterLastACK, HostInClosing, HostInLastACK, HostIdle, HostSending},
+		HostBoots, []harness.Scenario{HostBootsTooLate, CableOut}, OneWays, []harness.Scenario{SameAddress, AddressTakenOver},
 	)
 }

@@ -15,6 +15,7 @@ import (
 // end's own FIN is never answered.
 var HostAfterFIN = harness.Scenario{
 	Name:    "crash/host-after-fin",
+	Lasts:   3 * time.Second,
 	Summary: "The active closer's host loses its power after its FIN: the other end repeats its own FIN and gives up.",
 	Doc: `
 The client's FIN was acknowledged; then the power goes. The server learns nothing

@@ -96,6 +96,7 @@ func idle(s *harness.Stage, process bool) {
 // HostSending is the dead host that is missed: data is never acknowledged.
 var HostSending = harness.Scenario{
 	Name:    "crash/host-sending",
+	Lasts:   6 * time.Second,
 	Summary: "The server's host loses its power while the client sends: repeats with doubled timeouts, then ETIMEDOUT.",
 	Doc: `
 The data is repeated from the retransmission timer, at 0.2 s and then each time

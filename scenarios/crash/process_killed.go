@@ -51,7 +51,7 @@ application can tell that the answer was not whole.
 				waiting := LastIn(g, r, "server", tcp.FinWait2)
 				g.Expect(waiting.Orphan).To(BeTrue())
 				g.Expect(waiting.Timer).To(Equal("timewait"))
-				g.Expect(waiting.Expires).To(BeNumerically("~", time.Minute, time.Second))
+				g.Expect(waiting).To(SetTo(time.Minute, Find(g, r, "client.ACK(server.FIN)").T))
 			},
 			Refute: harness.Variant{Play: hostIdleOff},
 		},

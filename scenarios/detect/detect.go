@@ -13,8 +13,8 @@ func Scenarios() []harness.Scenario {
 	return slices.Concat(
 		[]harness.Scenario{KeepAliveFindsDeadPeer, DeadIdlePeerUnnoticed, UserTimeout, UserTimeoutOverKeepAlive},
 		RetransmissionTimeout, SYNRetries,
-		[]harness.Scenario{ZeroWindowAnswered, ZeroWindowUnanswered},
-		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout, ICMPInFinWait1,
+		[]harness.Scenario{SYNBackoff, ZeroWindowAnswered, ZeroWindowUnanswered},
+		ICMPInSYNSent, ICMPInEstablished, ICMPThenTimeout, ICMPInFinWait1, ICMPInStates, ICMPInMiniSocket,
 		[]harness.Scenario{
 			NeighbourFailed, NeighbourFailedEstablished, Heartbeat, KeepAliveSilentWithDataInFlight, FINNeverAnswered,
 			FINNeverAnsweredInClosing, DataNeverAnsweredInCloseWait, SYNACKNeverAcked,

@@ -81,6 +81,7 @@ func finUnanswered(s *harness.Stage, end func(client *harness.Peer)) {
 func finAnswered(s *harness.Stage) {
 	client, server := s.Established()
 	client.Shutdown()
+	s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
 	server.Read(1) // end of file
 	server.Close()
 	client.Read(1)

@@ -15,6 +15,7 @@ import (
 // the program is told.
 var KeepAliveFindsDeadPeer = harness.Scenario{
 	Name:    "detect/keepalive-finds-dead-peer",
+	Lasts:   3 * time.Second,
 	Summary: "The peer's host loses its power while the connection is idle; keep-alive finds out.",
 	Doc: `
 The stock timers are 7200 s of silence, then nine probes 75 s apart: 2 h 11 min.

@@ -22,6 +22,7 @@ func retransmissionTimeout(retries int) harness.Scenario {
 	play := retriesAlone(fmt.Sprint(retries))
 	return harness.Scenario{
 		Name:    fmt.Sprintf("detect/retransmission-timeout{tcp_retries2=%d}", retries),
+		Lasts:   2 * bound,
 		Summary: fmt.Sprintf("The peer's host is gone when the client writes; tcp_retries2 is %d.", retries),
 		Doc: fmt.Sprintf(`
 The kernel repeats what is not acknowledged, each wait twice as long as the one

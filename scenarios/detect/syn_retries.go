@@ -19,13 +19,14 @@ func synRetries(linear int) harness.Scenario {
 	const retries = 1
 	syns := map[int]int{0: 2, 2: 3}[linear]
 	play := func(s *harness.Stage) {
-		s.Client.Sysctl("net.ipv4.tcp_syn_retries", fmt.Sprint(retries))
+		s.Client.SysctlAlways("net.ipv4.tcp_syn_retries", fmt.Sprint(retries))
 		s.Client.Sysctl("net.ipv4.tcp_syn_linear_timeouts", fmt.Sprint(linear))
 		connecting(s)
 	}
 	other := 2 - linear // the table's other row
 	return harness.Scenario{
 		Name:    fmt.Sprintf("detect/syn-retries{tcp_syn_linear_timeouts=%d}", linear),
+		Lasts:   3 * time.Second,
 		Summary: fmt.Sprintf("connect() to a silent host with tcp_syn_retries %d and %d linear repeats.", retries, linear),
 		Doc: fmt.Sprintf(`
 Since 6.5 the first tcp_syn_linear_timeouts repeats (stock: 4) come a second

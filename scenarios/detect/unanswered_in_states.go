@@ -2,6 +2,7 @@ package detect
 
 import (
 	. "github.com/onsi/gomega"
+	"time"
 
 	"github.com/lastack/lastack/harness"
 	. "github.com/lastack/lastack/harness/expect"
@@ -79,6 +80,7 @@ func dataInCloseWait(s *harness.Stage, dies bool) {
 // comes.
 var SYNACKNeverAcked = harness.Scenario{
 	Name:    "detect/syn-ack-never-answered",
+	Lasts:   3 * time.Second,
 	Summary: "The ACK of the SYN-ACK is lost for ever: SYN_RECV ends by itself.",
 	Doc: `
 The client has its SYN-ACK and believes in ESTABLISHED. The server holds no
@@ -128,7 +130,7 @@ never sees it, and the client hears nothing.
 }
 
 func synAckUnanswered(s *harness.Stage, lost bool) {
-	s.Server.Sysctl("net.ipv4.tcp_synack_retries", "1")
+	s.Server.SysctlAlways("net.ipv4.tcp_synack_retries", "1")
 	server := s.Server.Peer()
 	server.Listen(8080, 8)
 	if lost {
@@ -207,6 +209,9 @@ func closingBy(s *harness.Stage, lost bool, end func(client *harness.Peer)) {
 	client, server := s.Established()
 	if lost {
 		s.Wire.On(`from == "client"`).Always().Drop()
+		// The server repeats its FIN too; one that found the client gone would be
+		// answered with RST.
+		s.Wire.On(`is("server.FIN") && copy > 1`).Always().Optional().Drop()
 		end(client)
 		s.Await(s.Wire.Seen("client.FIN"))
 		server.Close()

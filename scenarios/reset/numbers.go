@@ -17,6 +17,7 @@ import (
 var FINNumber = []harness.Scenario{
 	finNumber(tcp.CloseWait, true),
 	finNumber(tcp.LastAck, true),
+	finNumber(tcp.Closing, true),
 	finNumber(tcp.Established, false),
 }
 
@@ -88,15 +89,19 @@ LAST_ACK and CLOSING. It needs no challenge.
 // that lies so far from RCV.NXT.
 func resetOneBelow(s *harness.Stage, state tcp.State, offset int64) {
 	client, server := s.Established()
-	if state != tcp.Established {
+	switch state {
+	case tcp.CloseWait, tcp.LastAck:
 		client.Shutdown()
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
+	case tcp.Closing:
+		// The client's FIN comes to an end that has sent its own.
+		s.Wire.On("client.FIN").Hold(server.In(tcp.FinWait1))
+		client.Shutdown()
 	}
-	if state == tcp.LastAck {
+	if state == tcp.LastAck || state == tcp.Closing {
 		s.Wire.On("server.FIN").Always().Hold(s.Wire.Delivered("forged.RST"))
 		server.Close()
-		s.Await(s.Wire.Seen("server.FIN"))
-		server.Host().Observe(1)
+		s.Await(server.In(state))
 	}
 	s.Wire.Inject(1, inject.Forgery{To: "server", Flags: tcp.RST, Seq: &inject.Number{Base: "RCV.NXT", Offset: offset}})
 	s.Await(s.Wire.Delivered("forged.RST"))

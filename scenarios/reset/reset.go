@@ -15,5 +15,5 @@ func Scenarios() []harness.Scenario {
 		DataUnread, WriteFirst, AfterFIN, InClosing, BehindData, BeforeData, BeforeFIN, OneSide, BothSides,
 		SpoofedExact, SpoofedInWindow, SpoofedOutOfWindow, BlindSweep, BlindSYN, BlindData,
 	}
-	return slices.Concat(single, FINNumber, Timestamps, ChallengeLimit)
+	return slices.Concat(single, BlindWindow, FINNumber, Timestamps, ChallengeLimit)
 }

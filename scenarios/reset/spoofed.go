@@ -238,10 +238,11 @@ func challengedAfterBoot(s *harness.Stage) {
 // attack is an attacker off the path. It sends by a raw socket of a host that
 // sees nothing; what it cannot guess it is told, as by a leak.
 type attack struct {
-	stage *harness.Stage
-	raw   *inject.Attacker
-	leak  net.PacketConn
-	seen  tcp.Header // what the attacker writes: from the client to the server
+	stage  *harness.Stage
+	raw    *inject.Attacker
+	leak   net.PacketConn
+	seen   tcp.Header // what the attacker writes: from the client to the server
+	window int        // what the server offered in its SYN-ACK
 }
 
 func newAttack(s *harness.Stage) *attack {
@@ -284,6 +285,7 @@ func (a *attack) overhear(client, server *harness.Peer) {
 			SrcMAC: noMAC, DstMAC: noMAC, Src: client.Local(), Dst: client.Remote(), Window: 500,
 			Seq: tcp.Seq(binary.BigEndian.Uint32(buf[8:])), Ack: tcp.Seq(binary.BigEndian.Uint32(buf[4:])).Add(1),
 		}
+		a.window = int(binary.BigEndian.Uint16(buf[14:]))
 		return
 	}
 }
@@ -299,9 +301,13 @@ func (a *attack) send(flags tcp.Flags, offset, length int) {
 }
 
 // sweep sends a RST in the client's name for each number.
-func (a *attack) sweep(numbers iter.Seq[tcp.Seq]) {
+func (a *attack) sweep(numbers iter.Seq[tcp.Seq]) { a.sweepWith(tcp.RST, 0, numbers) }
+
+// sweepWith sends a segment with so many bytes in the client's name for each
+// number.
+func (a *attack) sweepWith(flags tcp.Flags, length int, numbers iter.Seq[tcp.Seq]) {
 	h := a.seen
-	h.Flags = tcp.RST
+	h.Flags, h.Payload = flags, make([]byte, length)
 	if _, err := a.raw.Sweep(h, numbers); err != nil {
 		panic(err)
 	}

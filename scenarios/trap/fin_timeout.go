@@ -62,7 +62,7 @@ gives 30, and only 120 gives what it says.
 				Judge: func(g Gomega, r *record.Run) {
 					wait := FirstIn(g, r, "client", tcp.FinWait2)
 					g.Expect(wait.Timer).To(Equal(timer))
-					g.Expect(wait.Expires).To(BeNumerically("~", time.Duration(shown)*time.Second, time.Second/2))
+					g.Expect(wait).To(SetTo(time.Duration(shown)*time.Second, Find(g, r, "server.ACK(client.FIN)").T))
 				},
 				Refute: harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: "net.ipv4.tcp_fin_timeout", Value: other}}},
 			},

@@ -112,6 +112,7 @@ func closedIn(s *harness.Stage, state tcp.State, linger bool) {
 	switch state {
 	case tcp.CloseWait, tcp.LastAck:
 		server.Close()
+		s.Await(s.Wire.Delivered("client.ACK(server.FIN)"))
 		client.Read(1) // end of file
 	}
 	switch state {
@@ -123,7 +124,8 @@ func closedIn(s *harness.Stage, state tcp.State, linger bool) {
 	case tcp.Closing:
 		server.Close()
 	case tcp.TimeWait:
-		server.Read(1) // end of file
+		s.Await(s.Wire.Delivered("server.ACK(client.FIN)")) // or it may follow the FIN, and TIME_WAIT answers it
+		server.Read(1)                                      // end of file
 		server.Close()
 	}
 	s.Await(client.In(state))

@@ -71,7 +71,8 @@ func straySYN(s *harness.Stage, above int64) {
 func serverInTimeWait(s *harness.Stage) *harness.Peer {
 	client, server := s.Established()
 	server.Close()
-	client.Read(1) // end of file
+	s.Await(s.Wire.Delivered("client.ACK(server.FIN)")) // or it may follow the FIN, and TIME_WAIT answers it
+	client.Read(1)                                      // end of file
 	client.Close()
 	s.Await(server.In(tcp.TimeWait))
 	s.Await(client.Gone())

@@ -14,6 +14,7 @@ import (
 // OrphanKeepAlive shows that keep-alive ends with close().
 var OrphanKeepAlive = harness.Scenario{
 	Name:    "trap/keepalive-stops-at-close",
+	Lasts:   4 * time.Second,
 	Summary: "Keep-alive of one second is set, then close(): the orphan in FIN_WAIT_2 does not probe.",
 	Doc: `
 The keep-alive timer is used for two things. In FIN_WAIT_2 of an orphan it counts
@@ -65,7 +66,7 @@ anyway.
 }
 
 func keptAlive(s *harness.Stage, closes bool) *harness.Peer {
-	s.Client.Sysctl("net.ipv4.tcp_fin_timeout", "62")
+	s.Client.SysctlAlways("net.ipv4.tcp_fin_timeout", "62")
 	client, _ := s.Established()
 	client.KeepAlive(time.Second, time.Second, 2)
 	if closes {

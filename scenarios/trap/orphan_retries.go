@@ -13,16 +13,23 @@ import (
 )
 
 // OrphanRetries shows what a last ACK that is lost for ever costs.
-var OrphanRetries = []harness.Scenario{orphanRetries(1), orphanRetries(2), orphanRetries(3), orphanRetries(4), OrphanRetriesZero}
+var OrphanRetries = []harness.Scenario{
+	orphanRetries(1), orphanRetries(2), orphanRetries(3), orphanRetries(4), OrphanRetriesZero, orphanRetriesZeroWaited(),
+}
 
 func orphanRetries(retries int) harness.Scenario {
-	bound := (time.Duration(2)<<retries - 1) * 200 * time.Millisecond
+	tries := retries
+	if retries == 0 {
+		tries = 8
+	}
+	bound := (time.Duration(2)<<tries - 1) * 200 * time.Millisecond
 	other := "1"
 	if retries == 1 {
 		other = "2"
 	}
 	return harness.Scenario{
 		Name:    fmt.Sprintf("trap/more-fins-than-orphan-retries{tcp_orphan_retries=%d}", retries),
+		Lasts:   bound + bound/2,
 		Summary: fmt.Sprintf("Every last ACK is lost; tcp_orphan_retries is %d.", retries),
 		Doc: fmt.Sprintf(`
 tcp_orphan_retries is a time, as tcp_retries2 is: what so many repeats would take from
@@ -83,6 +90,7 @@ of 3 just does not. No RST is sent in the end: tcp_write_err closes in silence.
 // OrphanRetriesZero shows that 0, the stock value, does not mean none.
 var OrphanRetriesZero = harness.Scenario{
 	Name:    "trap/more-fins-than-orphan-retries{tcp_orphan_retries=0}",
+	Lasts:   6 * time.Second,
 	Summary: "Every last ACK is lost; tcp_orphan_retries is 0, the stock value.",
 	Doc: `
 0 stands for 8 (tcp_orphan_retries): 102.2 s from the first repeat on, so nine or
@@ -128,6 +136,29 @@ FIN, which no value from 1 to 4 sends, and looks at the timer.
 			Refute: harness.Variant{Play: lastACKArrives},
 		},
 	},
+}
+
+// orphanRetriesZeroWaited is the slow twin of OrphanRetriesZero: it waits until the
+// orphan has given up.
+func orphanRetriesZeroWaited() harness.Scenario {
+	sc := orphanRetries(0)
+	sc.Name = "trap/more-fins-than-orphan-retries-waited{tcp_orphan_retries=0}"
+	sc.Summary = "Every last ACK is lost, and tcp_orphan_retries is 0, the stock value: until the end."
+	sc.Doc = `
+The slow twin of the same without -waited: 0 stands for 8, and so for 102.2 s from the
+first repeat on. The wait behind the ninth FIN ends beyond that, and with it the
+orphan: no tenth FIN, and no RST.
+
+  client                                              server
+  TIME_WAIT            ◄──────────────────────── FIN ── LAST_ACK, an orphan
+                       ── ACK ──────────────────✗
+                       … 0.2, 0.6, 1.4, 3, 6.2, 12.6, 25.4 s
+                       ◄──────────────────────── FIN ── 51 s, the ninth
+                       ── ACK ──────────────────✗
+                                                       CLOSED
+`
+	sc.Slow = true
+	return sc
 }
 
 // lastACKNever loses every last ACK until the orphan is gone.

@@ -14,7 +14,7 @@ func Scenarios() []harness.Scenario {
 		FINTimeout, OrphanRetries,
 		[]harness.Scenario{ZeroWindowOrphan, OldSYNEndsTimeWait, TimeWaitDescriptor},
 		LingerZero, NotECONNRESET, PAWS,
-		[]harness.Scenario{NoTWBuckets, OrphanKeepAlive},
+		[]harness.Scenario{NoTWBuckets, OrphanKeepAlive, SYNCookieQueueFull, SYNCookieRST, SYNCookieTooOld},
 		WhichWasLost,
 		[]harness.Scenario{KeepAliveTellsThePeer, RetransmissionTimeoutIsSilent, DataToOrphan},
 	)

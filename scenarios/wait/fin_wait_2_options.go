@@ -14,6 +14,7 @@ import (
 // FinWait2Linger2 is the socket that says itself how long its orphan may wait.
 var FinWait2Linger2 = harness.Scenario{
 	Name:    "wait/fin-wait-2-linger2",
+	Lasts:   2 * time.Second,
 	Summary: "TCP_LINGER2 bounds FIN_WAIT_2 of one socket, whatever tcp_fin_timeout says.",
 	Doc: `
 TCP_LINGER2 is tcp_fin_timeout for one socket: seconds that its orphan may stay in
@@ -42,7 +43,7 @@ FIN_WAIT_2, up to 120 (TCP_FIN_TIMEOUT_MAX). Here it is 2, beside tcp_fin_timeou
 			Judge: func(g Gomega, r *record.Run) {
 				waiting := FirstIn(g, r, "client", tcp.FinWait2)
 				g.Expect(FirstIn(g, r, "client", tcp.Closed).T).To(BeNumerically(">=", waiting.T+waiting.Expires-Jiffy))
-				g.Expect(waiting.T + waiting.Expires).To(BeNumerically(">=", Find(g, r, "server.ACK(client.FIN)").T+2*time.Second-Jiffy))
+				g.Expect(waiting).To(SetTo(2*time.Second, Find(g, r, "server.ACK(client.FIN)").T))
 				g.Expect(r).NotTo(Segments("client.RST"))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { linger2(s, 1) }},
@@ -63,6 +64,7 @@ func linger2(s *harness.Stage, n int) {
 // nothing.
 var FinWait2KeepAlive = harness.Scenario{
 	Name:    "wait/fin-wait-2-keep-alive",
+	Lasts:   3 * time.Second,
 	Summary: "SO_KEEPALIVE set, then close(): the orphan in FIN_WAIT_2 sends no probe.",
 	Doc: `
 The mini-socket that stands for an orphan in FIN_WAIT_2 knows no keep-alive. Whether

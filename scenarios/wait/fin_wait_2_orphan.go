@@ -15,6 +15,7 @@ import (
 // it by itself when tcp_fin_timeout is over, and tells nobody.
 var FinWait2Orphan = harness.Scenario{
 	Name:    "wait/fin-wait-2-orphan",
+	Lasts:   2 * time.Second,
 	Summary: "close(), and the other end never closes: FIN_WAIT_2 ends after tcp_fin_timeout.",
 	Doc: `
 After close() nobody can read what the other end might still send, so the kernel
@@ -93,7 +94,7 @@ end stays in CLOSE_WAIT. Its next write() succeeds, and the answer is a RST.
 }
 
 func finWait2Orphan(s *harness.Stage) {
-	s.Client.Sysctl("net.ipv4.tcp_fin_timeout", "2")
+	s.Client.SysctlAlways("net.ipv4.tcp_fin_timeout", "2")
 	client, server := s.Established()
 	client.Close()
 	s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))

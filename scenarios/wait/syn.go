@@ -165,7 +165,8 @@ func answerTo(g Gomega, r *record.Run, segment *record.Segment) *tcp.Segment {
 
 // SYNs forge a SYN into TIME_WAIT, from a client that wants no connection.
 var SYNs = []harness.Scenario{
-	syn("higher", "same", true), syn("lower", "same", false), syn("higher", "old", false), syn("higher", "none", true), syn("lower", "none", false),
+	syn("higher", "same", true), syn("lower", "same", false), syn("higher", "none", true), syn("lower", "none", false),
+	syn("higher", "new", true), syn("lower", "new", true), syn("higher", "old", false), syn("lower", "old", false),
 }
 
 // syn is one number and one timestamp of the SYN; accepted tells whether TIME_WAIT
@@ -179,9 +180,10 @@ func syn(number, stamp string, accepted bool) harness.Scenario {
 		f.Timestamps = stamp
 	}
 	opposite := f
+	opposite.Timestamps = ""
 	opposite.Seq = &inject.Number{Base: "RCV.NXT", Offset: -1000}
 	if !accepted {
-		opposite.Seq.Offset, opposite.Timestamps = 1000, ""
+		opposite.Seq.Offset = 1000
 	}
 	other := harness.Variant{Play: func(s *harness.Stage) { forgeSYN(s, opposite) }}
 	sc := harness.Scenario{
@@ -203,7 +205,10 @@ tcp_rfc1337 does not help.
   higher         none        ends: SYN-ACK
   lower          same        stays: ACK
   lower          none        stays: ACK
+  higher         newer       ends: SYN-ACK
+  lower          newer       ends: SYN-ACK
   higher         older       stays: ACK (PAWS)
+  lower          older       stays: ACK (PAWS)
 `,
 		Refs: []string{"RFC 9293 §3.10.7.8", "RFC 6191", "RFC 7323 §5.3", "tcp_timewait_state_process"},
 		Play: func(s *harness.Stage) { forgeSYN(s, f) },

@@ -12,9 +12,9 @@ import (
 func Scenarios() []harness.Scenario {
 	return slices.Concat(
 		[]harness.Scenario{FinWait2Orphan, FinWait2HalfClosed, FinWait2Linger2, FinWait2KeepAlive},
-		FinWait2Timeouts,
-		[]harness.Scenario{FinWait2TimeoutWaited, CloseWaitLeak, TimeWait, TimeWaitOver, TimeWaitRestarted},
-		Binds, Connects,
+		FinWait2Timeouts, FinWait2TimeoutsWaited,
+		[]harness.Scenario{CloseWaitLeak, TimeWait, TimeWaitOver, TimeWaitRestarted},
+		Binds, Connects, OwnHost,
 		[]harness.Scenario{PortsExhausted, Reconnect, ReconnectBelow}, SYNs,
 		[]harness.Scenario{OldDataIntoTimeWait}, OldDataIntoNext, Assassinations,
 		Buckets, []harness.Scenario{BucketsFinWait2},

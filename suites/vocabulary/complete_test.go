@@ -16,14 +16,26 @@ import (
 
 // aside are the identifiers that have no effect of their own, and why.
 var aside = map[string]string{
-	"Host.Name":      "tells the play what it wrote itself",
-	"Host.Addr":      "tells the play an address",
-	"Peer.Host":      "tells the play where the peer runs",
-	"Peer.String":    "a name for messages",
-	"Stage.Await":    "every play awaits",
-	"Stage.Promptly": "a bound on the harness, not on a kernel",
-	"Wire.On":        "a rule in parts instead of in text",
-	"Wire.Rule":      "every play arms rules",
+	"Host.Name":        "tells the play what it wrote itself",
+	"Host.Addr":        "tells the play an address",
+	"Host.Exec":        "runs a command beside the play",
+	"Host.Ended":       "tells the play whether programs run",
+	"Host.Programs":    "tells the play what was started",
+	"Host.Listens":     "tells the play whether a program listens",
+	"Host.Settle":      "waits for the wire, and changes nothing",
+	"Program.Ended":    "tells the play whether it runs",
+	"Program.Status":   "tells the play how it ended",
+	"Stage.AwaitFirst": "awaits one of several",
+	"Stage.Conclude":   "ends a play that is not written in Go",
+	"Stage.Quiet":      "awaits that nothing moves any more",
+	"Stage.Rehearsal":  "tells a fault-free play",
+	"Peer.Host":        "tells the play where the peer runs",
+	"Peer.String":      "a name for messages",
+	"Stage.Await":      "every play awaits",
+	"Stage.Promptly":   "a bound on the harness, not on a kernel",
+	"Wire.On":          "a rule in parts instead of in text",
+	"Wire.Rule":        "every play arms rules",
+	"Wire.Arm":         "a rule as data instead of in text",
 }
 
 func TestEveryIdentifierHasItsEntry(t *testing.T) {
@@ -180,7 +192,7 @@ func TestEveryConditionHasItsEntry(t *testing.T) {
 		}
 		kinds[c.Kind] = true
 	}
-	for _, k := range []inject.ConditionKind{inject.Seen, inject.Delivered, inject.InState, inject.Fired, inject.Exited, inject.Returned, inject.Listening, inject.After} {
+	for _, k := range []inject.ConditionKind{inject.Seen, inject.Delivered, inject.InState, inject.Fired, inject.Exited, inject.Returned, inject.Listening, inject.After, inject.Next} {
 		if !kinds[k] {
 			t.Errorf("no entry is a condition %q", k)
 		}

@@ -146,6 +146,19 @@ var conditions = []entry{
 		},
 	},
 	{
+		name: "condition/exited-nth", word: "exited server#2",
+		shows: "held data is read after the second program of the host has ended, and the first has not",
+		play: held(func(s *stage, client, server *harness.Peer) {
+			s.Server.Start("sleep", "1000")
+			s.Await(s.Server.Start("true").Exited())
+		}),
+		judge: readAfter(func(g Gomega, r *record.Run) time.Duration {
+			g.Expect(r.Server().Programs).To(HaveLen(2))
+			g.Expect(r.Server().Programs[0].End).To(BeNumerically("<", 0))
+			return r.Server().Programs[1].End
+		}),
+	},
+	{
 		name: "condition/listening", word: "listening server 9090", of: []string{"inject.Listening", "Host.Listening"},
 		shows: "held data is read after the kernel has a listener on that port",
 		play: held(func(s *stage, client, server *harness.Peer) {
@@ -154,6 +167,19 @@ var conditions = []entry{
 			s.Await(s.Server.Listening(9090))
 		}),
 		judge: readAfter(func(g Gomega, r *record.Run) time.Duration { return call(g, r, "server", "listen", 2).T }),
+	},
+	{
+		name: "condition/next", word: "next", of: []string{"inject.Next"},
+		shows: "a held segment is overtaken by the next of the same sender, whatever that is, and by no other: the kernel puts both in order",
+		play: held(func(s *stage, client, server *harness.Peer) {
+			server.Write("no")
+			client.Write("y")
+		}),
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(Delivered("server.DATA@1", "client.DATA@2", "client.DATA@1"))
+			g.Expect(string(call(g, r, "server", "read", 1).Data)).To(Equal("x"))
+			g.Expect(r).To(HaveDelta("server", "TcpExt.TCPOFOQueue", 1))
+		},
 	},
 	{
 		name: "condition/after", word: "after 80ms", of: []string{"inject.After", "Wire.After"},

@@ -126,6 +126,57 @@ var forgeries = []entry{
 		},
 	},
 	{
+		name: "action/forge-ts-new", word: "forge(before, ., ts=new) client.DATA@1",
+		shows: "one forged ACK with a timestamp of the future, and PAWS drops what the true sender says",
+		play: func(s *stage) {
+			client, _ := s.Established()
+			s.arm()
+			client.Write("x")
+			seen(s, "server.DUP-ACK")
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(Delivered("forged.ACK(client)", "client.DATA@1", "server.DUP-ACK"))
+			g.Expect(r).To(HaveDelta("server", "TcpExt.PAWSEstab", moved))
+			g.Expect(r).NotTo(Segments("server.ACK(client.DATA@1)"))
+		},
+	},
+	{
+		name: "action/forge-both", word: "forge(instead, R, to=both) client.DATA@1",
+		shows: "a middlebox resets both ends in each other's name, and neither kernel has sent a thing",
+		play: func(s *stage) {
+			client, server := s.Established()
+			s.arm()
+			client.Write("x")
+			client.Read(1)
+			server.Read(1)
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(Failed("client", "read", "ECONNRESET"))
+			g.Expect(r).To(Failed("server", "read", "ECONNRESET"))
+			g.Expect(r).NotTo(Segments("client.RST"))
+			g.Expect(r).NotTo(Segments("server.RST"))
+		},
+	},
+	{
+		name: "action/forge-ends", word: "forge(instead, F., ends) server.DATA@1",
+		shows: "the reader gets an end of file in place of the data, its own FIN is acknowledged, and the writer is reset when it repeats: both ends are dead",
+		play: func(s *stage) {
+			client, server := s.Established()
+			s.arm()
+			server.Write("x")
+			client.Read(1) // end of file
+			client.Close()
+			server.Read(1)
+			s.Await(client.Gone())
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(results(r, "client", "read")).To(Equal([]int64{0}))
+			g.Expect(r).To(HaveStates("client", tcp.CloseWait, tcp.LastAck, tcp.Closed))
+			g.Expect(r).To(Failed("server", "read", "ECONNRESET"))
+			g.Expect(r).NotTo(Delivered("client.FIN"))
+		},
+	},
+	{
 		name: "action/inject", word: "", of: []string{"Wire.Inject"},
 		shows: "a forgery without a segment to match: a RST in the window of an idle connection is answered by a challenge ACK",
 		play: func(s *stage) {
@@ -140,6 +191,24 @@ var forgeries = []entry{
 		judge: func(g Gomega, r *record.Run) {
 			g.Expect(r).To(HaveDelta("server", "TcpExt.TCPChallengeACK", 1))
 			g.Expect(Find(g, r, "forged.RST(client)").SentBy).To(Equal("wire"))
+		},
+	},
+	{
+		name: "action/forge-mss", word: "forge(instead, S, seq=0, mss=600) client.SYN",
+		shows: "the other end sends segments of no more than that",
+		play: func(s *stage) {
+			s.arm()
+			client, server := s.Established()
+			server.WriteBulk(1200)
+			client.ReadBulk(1200)
+		},
+		judge: func(g Gomega, r *record.Run) {
+			sum := 0
+			for _, x := range All(g, r, "server.DATA") {
+				g.Expect(x.Len).To(BeNumerically("<=", 600))
+				sum += x.Len
+			}
+			g.Expect(sum).To(BeNumerically(">=", 1200))
 		},
 	},
 	unreachable(tcp.PortUnreachable, "ECONNREFUSED", "ECONNREFUSED"),

@@ -61,8 +61,9 @@ var argumentParts = []part{
 	{"`rewrite(tsval=…, tsecr=…)`", "rewrite(tsval-=3600000, tsecr=0) client.DATA", "the same of the timestamps, where the segment has them; one without is not meant"},
 	{"`rewrite(options=…)`", "rewrite(options=020405b4) client.SYN", "all TCP options: `none`, or up to 40 bytes in hexadecimal"},
 	{"`rewrite(keep=n)`, `rewrite(payload=text)`", "rewrite(keep=2) client.DATA@1", "so many bytes of data stay, or these stand in their place"},
-	{"`forge(place, flags, …)`", "forge(before, R, to=server, seq=RCV.NXT+10) client.FIN", "`before`, `after` or `instead` of what matched; `flags` as tcpdump prints them; `to` is the host that gets it, in the other end's name"},
-	{"`forge(…, key=value)`", "forge(after, P., seq=SND.UNA-1, ack=SND.NXT, win=0, len=10, ts=old) client.FIN", "`seq` and `ack` (below; without them as the claimed sender would write them), `win`, `len` (so many zero bytes), `ts` (`none` or `old`)"},
+	{"`forge(place, flags, …)`", "forge(before, R, to=server, seq=RCV.NXT+10) client.FIN", "`before`, `after` or `instead` of what matched; `flags` as tcpdump prints them; `to` is the host that gets it, in the other end's name; `to=both` makes one for each"},
+	{"`forge(…, key=value)`", "forge(after, P., seq=SND.UNA-1, ack=SND.NXT, win=0, len=10, ts=old) client.FIN", "`seq` and `ack` (below; without them as the claimed sender would write them), `win`, `len` (so many zero bytes), `ts` (`none`, `old` or `new`), `mss` (the option of a SYN)"},
+	{"`forge(…, ends)`", "forge(instead, F., ends) server.FIN", "from then on nothing passes between the hosts on that connection, and the wire speaks for both dead ends, as after `cut`"},
 	{"`forge(place, icmp reason)`", "forge(instead, icmp too-big, mtu=1280) client.DATA", "an ICMP error that quotes the segment, to its sender: `port-unreachable`, `host-unreachable`, `net-unreachable`, `admin-prohibited`, `too-big` with `mtu`"},
 	{"`cut(n)`, `cut(n, fin)`, `cut(n, rst)`", "cut(500, rst) server.DATA@1", "n bytes of the turn or stream pass, and then FIN or RST in the sender's name. It wants `DATA`, with a turn or without, and neither bytes nor copy"},
 	{"`silence(to-host)`, `silence(both)`", "silence(to-server) client.DATA@2", "everything on the connection to that host is lost, or both ways"},
@@ -82,9 +83,10 @@ var conditionParts = []part{
 	{"`delivered match`", "delivered server.ACK(client.FIN)", "such a segment left the wire"},
 	{"`host in STATE`", "client in FIN_WAIT_1", "its kernel's end was seen in that state; CLOSED is no socket any more. Of another connection than the first: `2:client in …`"},
 	{"`fired rule`", "fired drop client.FIN", "the rule of that name has acted; a rule without a name goes by its text"},
-	{"`exited host`", "exited server", "a program of the host has ended"},
+	{"`exited host`, `exited host#n`", "exited server#2", "a program of the host has ended: any, or the nth that was started there"},
 	{"`returned host call`", "returned server close", "a system call of the host's peer, or an act on the host (`power-off`), has returned: the first of that name, or the nth with `#n`"},
 	{"`listening host port`", "listening server 8080", "a program of the host listens"},
+	{"`listening host`", "listening server", "a program of the host listens on an address that other hosts can reach in the play's family"},
 	{"`after d`", "after 200ms", "that time has passed since it was asked"},
 }
 

@@ -2,6 +2,8 @@ package vocabulary
 
 import (
 	"bytes"
+	"regexp"
+	"strings"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -106,15 +108,18 @@ var hostActs = []entry{
 		},
 	},
 	{
-		name: "host/sysctl", of: []string{"Host.Sysctl"},
-		shows: "without tcp_timestamps the kernel offers none",
+		name: "host/sysctl", of: []string{"Host.Sysctl", "Host.SysctlAlways"},
+		shows: "without tcp_timestamps the kernel offers none, and without tcp_sack it accepts no SACK",
 		play: func(s *stage) {
 			s.Client.Sysctl("net.ipv4.tcp_timestamps", "0")
+			s.Server.SysctlAlways("net.ipv4.tcp_sack", "0")
 			s.Established()
 		},
 		judge: func(g Gomega, r *record.Run) {
 			g.Expect(options(g, r, "client.SYN").Timestamps).To(BeFalse())
 			g.Expect(options(g, r, "server.SYN-ACK").Timestamps).To(BeFalse())
+			g.Expect(options(g, r, "client.SYN").SACKPermitted).To(BeTrue())
+			g.Expect(options(g, r, "server.SYN-ACK").SACKPermitted).To(BeFalse())
 		},
 	},
 	{
@@ -198,6 +203,52 @@ var hostActs = []entry{
 			p := r.Server().Programs[0]
 			g.Expect(p.Exit).To(Equal(3))
 			g.Expect(string(p.Stdout)).To(ContainSubstring("client"))
+		},
+	},
+	{
+		name: "host/run", of: []string{"Host.Run", "Host.Dir"},
+		shows: "a program has its own /tmp, HOME and {dir}, which live over a power failure; files that were to be kept are in the record",
+		play: func(s *stage) {
+			s.Await(s.Server.Run(harness.ProgramSpec{Argv: []string{"sh", "-c", "ls -A /tmp/ $HOME {dir}; echo kept >$LASTACK_DIR/file"}}).Exited())
+			s.Server.PowerOff()
+			s.Server.Boot()
+			s.Await(s.Server.Run(harness.ProgramSpec{Argv: []string{"cat", "file"}, Dir: s.Server.Dir(), Keep: []string{"f*"}}).Exited())
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r.Server().Programs).To(HaveLen(2))
+			first, second := r.Server().Programs[0], r.Server().Programs[1]
+			g.Expect(strings.Fields(string(first.Stdout))).To(HaveLen(5)) // the two directories, and three headings
+			g.Expect(string(second.Stdout)).To(Equal("kept\n"))
+			g.Expect(second.Files).To(HaveLen(1))
+			g.Expect(second.Files[0].Name).To(Equal("file"))
+		},
+	},
+	{
+		name: "host/logged", of: []string{"Program.Logged"},
+		shows: "the play goes on once the program has written a line",
+		play: func(s *stage) {
+			p := s.Server.Start("sh", "-c", "echo ready to serve; exec sleep 1000")
+			s.Await(p.Logged(regexp.MustCompile("^ready")))
+			s.Server.Kill()
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r.Server().Programs).To(HaveLen(1))
+			p := r.Server().Programs[0]
+			g.Expect(string(p.Stdout)).To(Equal("ready to serve\n"))
+			g.Expect(p.Signal).To(Equal("SIGKILL"))
+		},
+	},
+	{
+		name: "host/listening-any", of: []string{"Host.ListeningAny", "Host.Listeners"},
+		shows: "the play finds out where a program listens, and a client is connected there",
+		play: func(s *stage) {
+			s.Server.Start("builtin:echo", "--port", "9090")
+			s.Await(s.Server.ListeningAny())
+			s.Client.Peer().Connect(s.Server, s.Server.Listeners()[0].Port())
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(results(r, "client", "connect")).To(Equal([]int64{0}))
+			g.Expect(r.Server().Sockets).To(ContainElement(And(HaveField("State", tcp.Listen), HaveField("Local", HaveSuffix(":9090")))))
 		},
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,96 @@ func TestAnchorsAreUnique(t *testing.T) {
 		if got := Anchor(name); got != want {
 			t.Errorf("the anchor of %s is %s, want %s", name, got, want)
 		}
+	}
+}
+
+// TestLinks: each link of a page of this repository to another leads to what is
+// there, and each into the catalogue to a scenario.
+func TestLinks(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	var pages []string
+	for _, pattern := range []string{"*.md", filepath.Join("docs", "*.md")} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no page %s: %v", pattern, err)
+		}
+		pages = append(pages, found...)
+	}
+	known := map[string]bool{}
+	for _, sc := range scenarios.All() {
+		known[Anchor(sc.Name)], known[family(sc)] = true, true
+	}
+	into := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range dead(string(text), func(target string) (string, bool) {
+			if target == "" {
+				return string(text), true
+			}
+			other, err := os.ReadFile(filepath.Join(filepath.Dir(page), filepath.FromSlash(target)))
+			return string(other), err == nil
+		}) {
+			t.Errorf("%s: the link %s leads nowhere", filepath.Base(page), link)
+		}
+		for _, link := range linked.FindAllStringSubmatch(string(text), -1) {
+			if filepath.Base(link[1]) != "catalogue.md" || link[2] == "" {
+				continue
+			}
+			into++
+			if !known[strings.TrimPrefix(link[2], "#")] {
+				t.Errorf("%s: %s is no scenario of the catalogue, and no family", filepath.Base(page), link[2])
+			}
+		}
+	}
+	if into == 0 {
+		t.Error("no page links a scenario")
+	}
+}
+
+// linked is a link to a place in the repository: the file, which is empty for the
+// page itself, and the anchor.
+var linked = regexp.MustCompile(`\]\(([^)#\s:]*)(#[^)\s]*)?\)`)
+
+// dead are the links of a page that lead to no file, or to no anchor or heading of
+// it. read gives the text of a file.
+func dead(page string, read func(target string) (string, bool)) (links []string) {
+	for _, link := range linked.FindAllStringSubmatch(page, -1) {
+		if link[1] == "" && link[2] == "" {
+			continue
+		}
+		text, ok := read(link[1])
+		if anchor := strings.TrimPrefix(link[2], "#"); ok && anchor != "" {
+			ok = strings.Contains(text, `<a id="`+anchor+`">`) || slices.Contains(headings(text), anchor)
+		}
+		if !ok {
+			links = append(links, link[1]+link[2])
+		}
+	}
+	return links
+}
+
+// headings are the anchors that a page's headings make.
+func headings(page string) (anchors []string) {
+	for line := range strings.Lines(page) {
+		if title := strings.TrimLeft(line, "#"); title != line && strings.HasPrefix(title, " ") {
+			anchors = append(anchors, strings.ReplaceAll(unlinkable.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-"))
+		}
+	}
+	return anchors
+}
+
+// unlinkable is what a heading's anchor leaves out.
+var unlinkable = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+
+func TestDead(t *testing.T) {
+	files := map[string]string{"": "# Top\n", "a.md": "<a id=\"here\"></a>\n## `lab` and Others: all\n"}
+	page := "[1](a.md) [2](a.md#here) [3](a.md#lab-and-others-all) [4](#top) [5](https://example.org/#x) [6](b.md) [7](a.md#there) [8](#bottom)"
+	got := dead(page, func(target string) (string, bool) { text, ok := files[target]; return text, ok })
+	if diff := cmp.Diff([]string{"b.md", "a.md#there", "#bottom"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,109 @@
+package wait
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lastack/lastack/harness"
+	. "github.com/lastack/lastack/harness/expect"
+	"github.com/lastack/lastack/harness/record"
+)
+
+// OwnHost connects inside one host, where there is no wire: to the host's own
+// address, which the loopback device carries.
+var OwnHost = []harness.Scenario{ownHost(1), ownHost(2)}
+
+func ownHost(reuse int) harness.Scenario {
+	set := func(key, value string) harness.Variant {
+		return harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: key, Value: value}}}
+	}
+	free := set("net.ipv4.tcp_max_tw_buckets", "0")
+	sc := harness.Scenario{
+		Name:    fmt.Sprintf("wait/connect-inside-host-in-time-wait{tcp_tw_reuse=%d}", reuse),
+		Summary: "A program connects to its own host's address and closes first, and then connects again from the same port.",
+		Doc: `
+tcp_tw_reuse=2, the stock since 4.19, is often read as "1 for what stays inside the
+host". It is not asked which device carries the segments: tcp_twsk_unique looks for an
+address in 127.0.0.0/8 or ::1, or a socket that is bound to the loopback device. A
+connection to the host's own address on the LAN goes through the loopback too, and
+still counts as a foreign one.
+
+  tcp_tw_reuse   to 127.0.0.1, ::1   to the own address
+  0              EADDRNOTAVAIL       EADDRNOTAVAIL
+  1              0                   0
+  2              0                   EADDRNOTAVAIL
+
+The client has one port to choose from (ip_local_port_range), and tcp_tw_reuse_delay
+is 1 ms. Nothing comes to the wire: what is judged are the calls and the counters. The
+column of 127.0.0.1 is what the kernel's source says; it is not played.
+
+  client                       client, another process
+  connect() = 0  ── lo ──────► listen(), accept()
+  shutdown(WR)                 close()
+  TIME_WAIT                    CLOSED
+  connect() ?
+`,
+		Refs:  []string{"RFC 9293 §3.4.3", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
+		Needs: []harness.Need{{Sysctl: reuseDelay}},
+		Play:  func(s *harness.Stage) { insideHost(s, reuse) },
+	}
+	silent := harness.Claim{
+		Says: "nothing of it comes to the wire, and the host counts both ends",
+		Judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(OnlySegments())
+			g.Expect(r).To(HaveDelta("client", "Tcp.PassiveOpens", BeNumerically(">=", 1)))
+			g.Expect(r).To(HaveDelta("client", "Tcp.ActiveOpens", BeNumerically(">=", 1)))
+		},
+		Refute: harness.Variant{Play: func(s *harness.Stage) { closedByClient(s) }},
+	}
+	if reuse == 1 {
+		sc.Claims = []harness.Claim{silent, {
+			Says: "connect() succeeds: TWRecycled counts the TIME_WAIT that was taken over",
+			Judge: func(g Gomega, r *record.Run) {
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+				g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 1))
+			},
+			Refute: set("net.ipv4.tcp_tw_reuse", "2"),
+		}}
+		return sc
+	}
+	sc.Claims = []harness.Claim{silent, {
+		Says: "connect() fails with EADDRNOTAVAIL, although no segment would leave the host",
+		Judge: func(g Gomega, r *record.Run) {
+			g.Expect(Call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
+			g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 0))
+		},
+		Refute: set("net.ipv4.tcp_tw_reuse", "1"),
+	}, {
+		Says: "it is TIME_WAIT that stands in the way: one connection was opened, and no more",
+		Judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(HaveDelta("client", "Tcp.PassiveOpens", 1))
+		},
+		Refute: free,
+	}}
+	return sc
+}
+
+// insideHost connects a program of the client's host to another one there, lets
+// it close first, and connects again.
+func insideHost(s *harness.Stage, reuse int) {
+	s.Client.Sysctl("net.ipv4.tcp_tw_reuse", strconv.Itoa(reuse))
+	s.Client.Sysctl(reuseDelay, "1")
+	s.Client.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %[1]d", clientPort))
+	client, other := s.Client.Peer(), s.Client.NewPeer("listener")
+	other.Listen(8080, 8)
+	client.Connect(s.Client, 8080)
+	other.Accept()
+	client.Shutdown()
+	other.Read(1) // end of file
+	other.Close()
+	client.Read(1) // end of file: TIME_WAIT has begun
+	client.Close()
+	s.Await(s.Wire.After(5 * time.Millisecond)) // the delay counts milliseconds
+	if client.Connect(s.Client, 8080) {
+		other.Accept()
+	}
+}
