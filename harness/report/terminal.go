@@ -52,6 +52,7 @@ type Terminal struct {
 	counts  map[record.Verdict]int
 	names   map[string]bool
 	again   int // attempts that were not counted
+	left    int // runs that Leave was told of
 	err     error
 }
 
@@ -132,6 +133,29 @@ func (t *Terminal) End(r *record.Run) {
 	}
 	t.erase()
 	t.write(t.out, text)
+	t.draw()
+}
+
+// Leave says that a run was played which End is not told of: it is part of
+// something else, whose result follows.
+func (t *Terminal) Leave(r *record.Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.playing, key{r.Scenario, r.Play, r.IP}); i >= 0 {
+		t.playing = slices.Delete(t.playing, i, i+1)
+	}
+	t.again += len(r.Attempts)
+	t.left++
+	t.erase()
+	t.draw()
+}
+
+// Note prints such a run, which does not count by itself.
+func (t *Terminal) Note(r *record.Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.erase()
+	t.write(t.out, t.run(r))
 	t.draw()
 }
 
@@ -375,7 +399,10 @@ func (t *Terminal) summary() string {
 			runs += n
 		}
 	}
-	if runs == 0 {
+	switch {
+	case runs == 0 && t.left > 0:
+		return "no scenario was played to its end\n"
+	case runs == 0:
 		return "nothing was played\n"
 	}
 	text := fmt.Sprintf("%s, %s: %s\n", plural(len(t.names), "scenario"), plural(runs, "run"), strings.Join(parts, ", "))

@@ -15,7 +15,7 @@ import (
 // Load is a capture of many connections side by side. The same load is the
 // same file, to the byte.
 type Load struct {
-	// Packets is how many there are in all, at least 20 for a connection.
+	// Packets is how many there are in all, at least 12 for a connection.
 	Packets int
 	// Connections is how many there are in all.
 	Connections int

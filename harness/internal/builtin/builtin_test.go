@@ -116,6 +116,12 @@ func TestMistakesAndTheirMending(t *testing.T) {
 		"pool: retried with a key": {
 			server: "http --idle 300ms", client: "pool-client --gap 1s --retry with-key POST http://ADDR/ POST http://ADDR/", stdout: "POST 200\nPOST 200\n", serverSays: "POST done\nPOST done\n",
 		},
+		"pool: connects anew after a failure": {
+			server: "http --idle 300ms", client: "pool-client --gap 1s POST http://ADDR/ POST http://ADDR/ POST http://ADDR/", status: 1, stdout: "POST 200\nPOST 200\n", serverSays: "POST done\nPOST done\n",
+		},
+		"pool: goes on with a dead connection": {
+			server: "http --idle 300ms", client: "pool-client --gap 1s --on-error reuse POST http://ADDR/ POST http://ADDR/ POST http://ADDR/", status: 1, stdout: "POST 200\n", serverSays: "POST done\n",
+		},
 		"pool: idempotent requests only": {
 			server: "http --idle 300ms", client: "pool-client --gap 1s --retry idempotent GET http://ADDR/ PUT http://ADDR/", stdout: "GET 200\nPUT 200\n", serverSays: "GET done\nPUT done\n",
 		},
@@ -191,6 +197,12 @@ func TestMistakesAndTheirMending(t *testing.T) {
 		},
 		"dial: twice": {
 			server: "echo", client: "dial --times 2 ADDR", stdout: "connected\nconnected\n", serverSays: "received 0 bytes\n",
+		},
+		"dial: waits for nothing": {
+			server: "echo --close-delay 10ms", client: "dial --close at-once ADDR", stdout: "connected\n", serverSays: "received 0 bytes\nclosed\n",
+		},
+		"reader: closes late": {
+			server: "feed --lines 1 --every 1ms", client: "reader --close-delay 1ms ADDR", status: 1, stdout: "connected\nevent 1\n", serverSays: "subscribed\ngone\n",
 		},
 		"reader: an end": {
 			server: "feed --lines 2 --every 1ms", client: "reader ADDR", status: 1, stdout: "connected\nevent 1\nevent 2\n", serverSays: "subscribed\ngone\n",

@@ -189,7 +189,7 @@ func (d *driver) ask(c *httpConn, statement string) error {
 func (d *driver) stale() bool {
 	switch found := peek(d.kept.TCPConn); d.check.value {
 	case "eof":
-		return found == ended
+		return found == ended && d.kept.r.Buffered() == 0
 	case "any":
 		return found != alive || d.kept.r.Buffered() > 0
 	}
@@ -211,6 +211,7 @@ flags can tell it that a silent server is gone.
 		f.DurationVar(&s.heartbeat, "heartbeat", 0, "give the connection up when no line came for so `long`; 0 never")
 		f.DurationVar(&s.ping, "ping", 0, "send a line each so `long`, so that the kernel has something to be acknowledged; 0 never")
 		s.onEnd = choose(f, "on-end", "when the connection ends: fail, or connect again", "fail", "reconnect")
+		f.DurationVar(&s.closeDelay, "close-delay", 0, "wait so `long` before it closes a connection that has ended")
 		f.DurationVar(&s.pause, "reconnect-after", 100*time.Millisecond, "wait so `long` before it connects again")
 		return func(p *process, args []string) error {
 			address, err := hostPort(args)
@@ -226,10 +227,10 @@ flags can tell it that a silent server is gone.
 }
 
 type subscriber struct {
-	dial                   dialFlags
-	lines                  int
-	heartbeat, ping, pause time.Duration
-	onEnd                  *choice
+	dial                               dialFlags
+	lines                              int
+	heartbeat, ping, pause, closeDelay time.Duration
+	onEnd                              *choice
 }
 
 func (s *subscriber) run(p *process, address string) error {
@@ -262,6 +263,9 @@ func (s *subscriber) subscribe(p *process, address string, seen *int) error {
 	}
 	for r := bufio.NewReader(&impatient{newHTTPConn(tcp), s.heartbeat}); ; {
 		line, err := r.ReadString('\n')
+		if err != nil {
+			p.pause(s.closeDelay)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return errors.New("end of file")

@@ -192,7 +192,7 @@ made.
 		times := f.Int("times", 1, "connect so `often`, one after another")
 		var gap time.Duration
 		f.DurationVar(&gap, "gap", 0, "wait so `long` between connections")
-		first := choose(f, "close", "who closes first: this end, the other end, or this end by a reset", "this", "other", "reset")
+		first := choose(f, "close", "who closes first: this end, and it waits for the other; this end, and it waits for nothing; the other end; or this end by a reset", "this", "at-once", "other", "reset")
 		return func(p *process, args []string) error {
 			address, err := hostPort(args)
 			if err != nil {
@@ -218,6 +218,7 @@ made.
 				case "this":
 					_ = c.CloseWrite() // as above
 					_, _ = io.Copy(io.Discard, c)
+				case "at-once":
 				}
 				c.Close()
 			}

@@ -29,6 +29,7 @@ answered, and fails if one was not.
 		c.body = sizeFlag(f, "body", "send a body of this size with POST and PUT", 0)
 		c.onWriteError = choose(f, "on-write-error", "when the body cannot be sent: give up, or read the answer that may be there", "fail", "read")
 		f.DurationVar(&c.timeout, "timeout", 0, "give a request up after so `long`; 0 never")
+		c.onError = choose(f, "on-error", "when a request has failed: connect anew for the next, or go on with the same connection", "redial", "reuse")
 		f.DurationVar(&c.readDelay, "read-delay", 0, "wait so `long` before reading an answer")
 		f.BoolVar(&c.pipeline, "pipeline", false, "send all requests before reading an answer, on one connection")
 		return func(p *process, args []string) error {
@@ -106,7 +107,7 @@ type webClient struct {
 	dial                    dialFlags
 	gap, timeout, readDelay time.Duration
 	retry, check, reuse     *choice
-	onWriteError            *choice
+	onWriteError, onError   *choice
 	body                    *size
 	pipeline                bool
 	pooled                  *httpConn
@@ -169,7 +170,7 @@ func (w *webClient) once(p *process, r *request) (status string, err error) {
 	}
 	keep := false
 	defer func() {
-		if w.pooled = nil; keep {
+		if w.pooled = nil; keep || err != nil && w.onError.is("reuse") {
 			w.pooled, w.pooledAddress = c, r.address
 		} else {
 			c.Close()

@@ -29,7 +29,7 @@ and not carried out again. It never ends by itself but with --accept-limit.
 		s.framing = choose(f, "framing", "how the end of the body is told: by its length, by chunks, or by closing", "length", "chunked", "close")
 		s.short = sizeFlag(f, "short", "leave so much of the body out and close, whatever the length says", 0)
 		f.DurationVar(&s.delay, "delay", 0, "think so `long` before each answer")
-		f.IntVar(&s.early, "early-status", 0, "answer a request that has a body with this `status` as soon as its head is read, and close; 0 reads the body first")
+		f.IntVar(&s.early, "early-status", 0, "answer a request that has a body with this `status` as soon as its head is read, and close; 200 is an answer as every other; 0 reads the body first")
 		s.announce = choose(f, "early-announce", "whether the early answer says Connection: close", "yes", "no")
 		s.keep = sizeFlag(f, "early-read", "of that body read so much first, and keep the connection if that was all", 0)
 		s.closing = choose(f, "close", "how a connection with unread bytes is closed: at once, which resets it, or lingering: shut down, read the rest, close", "at-once", "lingering")
@@ -187,8 +187,13 @@ func (s *webServer) refuse(p *process, c *httpConn, h *head, length int64) (agai
 		return false, midway(err)
 	}
 	p.pause(s.delay)
-	p.say("%s refused", h.first[0])
 	again = read == length
+	if s.early == 200 {
+		p.say("%s done", h.first[0])
+		_, err = c.Write(s.response(h.first[0], !again && s.announce.is("yes")))
+		return again, err
+	}
+	p.say("%s refused", h.first[0])
 	announce := ""
 	if !again && s.announce.is("yes") {
 		announce = "Connection: close\r\n"
