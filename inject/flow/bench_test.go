@@ -76,7 +76,32 @@ func TestForgettingKeepsMemoryBounded(t *testing.T) {
 	if n := testing.AllocsPerRun(2, play); n > float64(len(segments))/100 {
 		t.Errorf("%d segments cost %v allocations, though the memory of 2000 connections was given back", len(segments), n)
 	}
-	if len(flow.byPair) != 0 || len(flow.spare) > maxSpare {
-		t.Errorf("%d pairs and %d spare connections are kept", len(flow.byPair), len(flow.spare))
+	if flow.byPair.n != 0 || len(flow.spare) > maxSpare {
+		t.Errorf("%d pairs and %d spare connections are kept", flow.byPair.n, len(flow.spare))
+	}
+}
+
+// Very many incarnations of one four-tuple cost no more each than a
+// few do, neither in finding nor in forgetting them.
+func TestManyIncarnations(t *testing.T) {
+	flow := NewTracker(nil)
+	var s Sighting
+	const n = 20_000
+	for i := range n {
+		seg := tcp.Segment{Flags: tcp.SYN, Src: clientAddr, Dst: serverAddr, Seq: tcp.Seq(i * 40_000)}
+		flow.Arrive(&seg, &s)
+		flow.Deliver(&seg, &s)
+		seg.Flags, seg.Seq = tcp.ACK, seg.Seq.Add(20_000) // of none of them
+		flow.Arrive(&seg, &s)
+		flow.Deliver(&seg, &s)
+	}
+	if got := len(flow.Conns()); got != n {
+		t.Errorf("%d connections, want %d", got, n)
+	}
+	for number := range n {
+		flow.Forget(number + 1)
+	}
+	if flow.byPair.n != 0 || len(flow.kept) != 0 {
+		t.Errorf("%d pairs and %d connections are kept", flow.byPair.n, len(flow.kept))
 	}
 }

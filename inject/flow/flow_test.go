@@ -366,8 +366,8 @@ func TestForget(t *testing.T) {
 	}
 	w.flow.Forget(3)
 	w.flow.Forget(1)
-	if len(w.flow.Conns()) != 0 || w.flow.Latest(clientAddr, serverAddr) != nil || len(w.flow.byPair) != 0 {
-		t.Errorf("%d connections and %d pairs are kept after all were forgotten", len(w.flow.Conns()), len(w.flow.byPair))
+	if len(w.flow.Conns()) != 0 || w.flow.Latest(clientAddr, serverAddr) != nil || w.flow.byPair.n != 0 {
+		t.Errorf("%d connections and %d pairs are kept after all were forgotten", len(w.flow.Conns()), w.flow.byPair.n)
 	}
 	// What comes late begins a connection under a new number.
 	if d := cmp.Diff([][]string{{"4:server.FIN"}}, w.play("< F. 1 ack 2")); d != "" {
@@ -375,16 +375,46 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestPairsOfBothFamilies(t *testing.T) {
-	mapped := netip.AddrPortFrom(netip.AddrFrom16(clientAddr.Addr().As16()), clientAddr.Port())
-	if pairOf(clientAddr, serverAddr) != pairOf(serverAddr, clientAddr) {
-		t.Error("a pair depends on the direction")
+func TestPairs(t *testing.T) {
+	p := newPairs()
+	server := netip.MustParseAddrPort("[2001:db8::2]:80")
+	ends := func(i int) (netip.AddrPort, netip.AddrPort) {
+		if i%2 == 0 {
+			return netip.AddrPortFrom(clientAddr.Addr(), uint16(i)), serverAddr
+		}
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 14: byte(i >> 8), 15: byte(i)}), 7), server
 	}
-	if pairOf(mapped, netip.AddrPortFrom(netip.AddrFrom16(serverAddr.Addr().As16()), serverAddr.Port())) == pairOf(clientAddr, serverAddr) {
-		t.Error("an IPv4 address is taken for the IPv6 address that maps it")
+	var all []*Conn
+	for i := range 1000 {
+		c := &Conn{}
+		c.ends[0].Addr, c.ends[1].Addr = ends(i)
+		p.add(c)
+		all = append(all, c)
 	}
-	self := netip.AddrPortFrom(clientAddr.Addr(), 1)
-	if pairOf(clientAddr, self) != pairOf(self, clientAddr) {
-		t.Error("two ports of one address are two pairs")
+	for i, c := range all {
+		if i%3 == 0 {
+			p.remove(c)
+		}
+	}
+	for i, c := range all {
+		want := c
+		if i%3 == 0 {
+			want = nil
+		}
+		a, b := ends(i)
+		if got, from := p.find(a, b); got != want || from != 0 {
+			t.Errorf("pair %d: %p, end %d, want %p", i, got, from, want)
+		}
+		if got, from := p.find(b, a); got != want || want != nil && from != 1 {
+			t.Errorf("pair %d, turned round: %p, end %d, want %p", i, got, from, want)
+		}
+	}
+	// An IPv6 address that maps an IPv4 one is another address.
+	mapped := func(a netip.AddrPort) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	a, b := ends(2)
+	if got, _ := p.find(mapped(a), mapped(b)); got != nil {
+		t.Error("a mapped address finds the connection of the other")
 	}
 }

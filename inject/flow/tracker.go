@@ -1,8 +1,8 @@
 package flow
 
 import (
-	"encoding/binary"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -13,54 +13,33 @@ import (
 // not ready: use NewTracker. It is not safe for concurrent use.
 type Tracker struct {
 	hostOf func(netip.Addr) string
-	byPair map[pair]*Conn // the latest incarnation
+	byPair pairs // the latest incarnations
 	opened int
 	conns  []*Conn       // by number, as long as none was forgotten
 	kept   map[int]*Conn // by number, since then
-	recent *Conn         // of the segment before: segments come in trains
 	spare  []*Conn       // that were forgotten, to be used again
-}
-
-// pair is a four-tuple without direction: the lower end first. It has no
-// padding and no pointer, so that it is hashed at once.
-type pair struct {
-	addrs [4]uint64
-	ports uint32
-	isIP6 uint32
-}
-
-func pairOf(a, b netip.AddrPort) pair {
-	x, y := a.Addr().As16(), b.Addr().As16()
-	var p pair
-	low := [2]uint64{binary.BigEndian.Uint64(x[:]), binary.BigEndian.Uint64(x[8:])}
-	high := [2]uint64{binary.BigEndian.Uint64(y[:]), binary.BigEndian.Uint64(y[8:])}
-	lowPort, highPort := a.Port(), b.Port()
-	if low[0] > high[0] || low[0] == high[0] && (low[1] > high[1] || low[1] == high[1] && lowPort > highPort) {
-		low, high, lowPort, highPort = high, low, highPort, lowPort
-	}
-	p.addrs = [4]uint64{low[0], low[1], high[0], high[1]}
-	p.ports = uint32(lowPort)<<16 | uint32(highPort)
-	if a.Addr().Is6() { // ::ffff:192.0.2.1 is another address than 192.0.2.1
-		p.isIP6 = 1
-	}
-	return p
 }
 
 // NewTracker makes a tracker. hostOf names the host that has an address; where
 // it is nil, or says "", the ends are called by their roles, client and server.
 func NewTracker(hostOf func(netip.Addr) string) *Tracker {
-	return &Tracker{hostOf: hostOf, byPair: map[pair]*Conn{}}
+	return &Tracker{hostOf: hostOf, byPair: newPairs()}
 }
 
 // Conn is one connection: one incarnation of its four-tuple.
 type Conn struct {
 	// Number counts connections by their first SYN, from 1.
 	Number int
-	ends   [2]End // the opener first
+
+	hash uint64 // for pairs
+	next *Conn
 	// speaker is the end that sent the last new data: its turn lasts until
 	// the other one sends some.
 	speaker int
-	earlier *Conn // incarnation of the same four-tuple
+	ends    [2]End // the opener first
+	// earlier and later are the incarnations of the same four-tuple before and
+	// after this one.
+	earlier, later *Conn
 }
 
 // End is one end of a connection as the wire knows it.
@@ -105,7 +84,10 @@ func (t *Tracker) Conn(number int) *Conn {
 }
 
 // Latest is the newest incarnation between two ends, or nil.
-func (t *Tracker) Latest(a, b netip.AddrPort) *Conn { return t.byPair[pairOf(a, b)] }
+func (t *Tracker) Latest(a, b netip.AddrPort) *Conn {
+	c, _ := t.byPair.find(a, b)
+	return c
+}
 
 // Forget gives back the memory of a connection that has ended: a tracker that
 // forgets holds what is open, however long it runs. A segment that comes late
@@ -125,19 +107,16 @@ func (t *Tracker) Forget(number int) {
 		t.conns = nil
 	}
 	delete(t.kept, number)
-	key := pairOf(c.ends[0].Addr, c.ends[1].Addr)
-	if later := t.byPair[key]; later != c {
-		for later.earlier != c {
-			later = later.earlier
-		}
-		later.earlier = c.earlier
-	} else if c.earlier != nil {
-		t.byPair[key] = c.earlier
-	} else {
-		delete(t.byPair, key)
+	if c.earlier != nil {
+		c.earlier.later = c.later
 	}
-	if t.recent == c {
-		t.recent = nil
+	if c.later != nil {
+		c.later.earlier = c.earlier
+	} else {
+		t.byPair.remove(c)
+		if c.earlier != nil {
+			t.byPair.add(c.earlier)
+		}
 	}
 	if len(t.spare) < maxSpare {
 		t.spare = append(t.spare, c)
@@ -254,7 +233,7 @@ const maxWindow = 1 << 30
 // address it bears as source. real says that its sender is the real one, so
 // that a SYN may begin a connection.
 func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
-	c := t.latest(seg)
+	c, from := t.byPair.find(seg.Src, seg.Dst)
 	if seg.ICMP != nil {
 		// The quoted segment went from Src to Dst, so who complains stands at
 		// Dst's side; the sighting's sender is that end.
@@ -264,7 +243,7 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 			}
 			return t.open(seg), 1
 		}
-		return c, 1 - c.index(seg.Src)
+		return c, 1 - from
 	}
 	if c == nil {
 		if !real {
@@ -273,7 +252,6 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 		c := t.open(seg)
 		return c, c.index(seg.Src)
 	}
-	from := c.index(seg.Src)
 	if real && seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST) == tcp.SYN {
 		b := &c.ends[from].sent
 		switch {
@@ -290,24 +268,22 @@ func (t *Tracker) find(seg *tcp.Segment, real bool) (*Conn, int) {
 		return c, from
 	}
 	best := c.distance(seg)
-	for o := c.earlier; o != nil && best > 0; o = o.earlier {
+	o := c.earlier
+	for range maxEarlier {
+		if o == nil || best == 0 {
+			break
+		}
 		if d := o.distance(seg); d < best {
 			best, c = d, o
 		}
+		o = o.earlier
 	}
 	return c, c.index(seg.Src)
 }
 
-// latest is the newest incarnation of a segment's four-tuple, or nil.
-func (t *Tracker) latest(seg *tcp.Segment) *Conn {
-	if c := t.recent; c != nil && (c.ends[0].Addr == seg.Src && c.ends[1].Addr == seg.Dst ||
-		c.ends[1].Addr == seg.Src && c.ends[0].Addr == seg.Dst) {
-		return c
-	}
-	c := t.byPair[pairOf(seg.Src, seg.Dst)]
-	t.recent = c
-	return c
-}
+// maxEarlier bounds how many incarnations back a late segment is looked for: a
+// capture may have a hundred thousand SYNs of one four-tuple.
+const maxEarlier = 16
 
 // near is how far behind a SYN a stream may have been seen to begin.
 const near = 1 << 20
@@ -343,7 +319,7 @@ func (c *Conn) rebase(from int, syn tcp.Seq) {
 }
 
 // far is the distance of a segment whose numbers say nothing.
-const far = 1 << 31
+const far = math.MaxInt32
 
 // distance is how far a segment's number lies from what its sender sent last:
 // of several incarnations of a four-tuple it belongs to the nearest. Where the
@@ -419,9 +395,11 @@ func (t *Tracker) open(seg *tcp.Segment) *Conn {
 	} else {
 		t.kept[c.Number] = c
 	}
-	key := pairOf(opener, accepter)
-	c.earlier = t.byPair[key]
-	t.byPair[key], t.recent = c, c
+	if c.earlier = t.Latest(opener, accepter); c.earlier != nil {
+		c.earlier.later = c
+		t.byPair.remove(c.earlier)
+	}
+	t.byPair.add(c)
 	return c
 }
 

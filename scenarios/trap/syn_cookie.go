@@ -118,6 +118,9 @@ write() has five bytes here, which is enough.
 `,
 	Refs:  []string{"RFC 4987 §3.6", "RFC 9293 §3.10.7.2", "cookie_v4_check", "cookie_v6_check", "check_tcp_syn_cookie", "tcp_v4_send_reset"},
 	Needs: cookieNeeds,
+	// After a timeout the window is one segment: the second write would wait for
+	// an answer to the first.
+	Hosts: []harness.HostSpec{{Name: "client", RTOMin: 10 * time.Second}},
 	Play:  func(s *harness.Stage) { cookie(s, false, secondWrite) },
 	Claims: []harness.Claim{
 		{
