@@ -35,18 +35,18 @@ func newMatrix() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "matrix [FLAGS]\nlastack matrix --diff A.json B.json",
 		Short: "What this kernel does with any segment in any closing state",
-		Long: `Plays every state of a connection against everything that can arrive there, each
-cell on a lab of its own, side by side, and says what the server's kernel answered,
-in which state it was then, what its program saw, and what RFC 9293, 5961 or 1337
-asks.
+		Long: `Plays every state of a connection against everything that can arrive there,
+each cell on a lab of its own, side by side, and says what the server's kernel
+answered, in which state it was then, what its program saw, and what RFC 9293,
+5961 or 1337 asks.
 
-Without flags it prints a table, a glyph a cell. --state and --arrival play a part,
-and print all that is known of each cell, with the ladder of its play.
+Without flags it prints a table, a glyph a cell. --state and --arrival play a
+part, and print all that is known of each cell, with the ladder of its play.
 
-A cell is PASS where it was measured, whether the kernel departs from the RFC or
-not; N/A where it has no meaning; else INCONCLUSIVE or ERROR. --diff compares two
-kernels by what matrix --json printed on each, but for times. It needs no Linux, and
-ends with 1 where they differ.`,
+A cell is PASS where it was measured, whether the kernel departs from the RFC
+or not; N/A where it has no meaning; else INCONCLUSIVE or ERROR. --diff
+compares two kernels by what matrix --json printed on each, but for times. It
+needs no Linux, and ends with 1 where they differ.`,
 		Example: `  lastack matrix
   lastack matrix --state TIME_WAIT --arrival rst-exact --ip 4
   lastack matrix --arrival syn-in-window --arrival rst-below

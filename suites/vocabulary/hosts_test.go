@@ -252,6 +252,24 @@ var hostActs = []entry{
 		},
 	},
 	{
+		name: "host/holdings", of: []string{"Host.Holdings"},
+		shows: "a program that has a file open and waits for a child holds two processes and that descriptor",
+		play: func(s *stage) {
+			before, err := s.Server.Holdings()
+			p := s.Server.Start("sh", "-c", "exec 9</dev/null; sleep 1000 & echo started; wait")
+			s.Await(p.Logged(regexp.MustCompile("started")))
+			now, again := s.Server.Holdings()
+			if err == nil && again == nil && before.Processes == 0 && now.Processes == 2 && now.Descriptors >= 2*4 && now.Sockets == 0 {
+				s.Server.Kill() // which the record shows
+			}
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(r.Server().Programs).To(HaveLen(1))
+			g.Expect(r.Server().Programs[0].Signal).To(Equal("SIGKILL"))
+			g.Expect(r.Calls).To(ContainElement(HaveField("Name", "kill")))
+		},
+	},
+	{
 		name: "host/third", of: []string{"Stage.Host", "HostSpec.Name"},
 		hosts: []harness.HostSpec{{Name: "proxy"}},
 		shows: "a third host accepts the client's connection and opens another to the server",
