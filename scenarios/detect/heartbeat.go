@@ -112,7 +112,13 @@ what covers both.
 	Refs: []string{"RFC 1122 §4.2.3.6", "tcp_keepalive_timer"},
 	Play: func(s *harness.Stage) {
 		s.Client.Sysctl("net.ipv4.tcp_retries2", "2")
-		unacknowledged(s, func(client *harness.Peer) { client.KeepAlive(time.Second, time.Second, 1) })
+		s.Client.Sysctl("net.ipv4.tcp_early_retrans", "0")
+		client, _ := s.Established()
+		s.Server.PowerOff()
+		client.Write("x")
+		client.KeepAlive(time.Second, time.Second, 1) // not before: a late write would find it at work
+		client.Read(1)
+		s.Await(client.Gone())
 	},
 	Claims: []harness.Claim{
 		{
