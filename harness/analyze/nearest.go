@@ -1,0 +1,107 @@
+package analyze
+
+// Nearest is what shows the same end in the catalogue.
+type Nearest struct {
+	// Scenario is a name that `lastack run` takes.
+	Scenario string `json:"scenario"`
+	// Story is the production bug with this end, as `lastack run` takes it;
+	// null where none is known.
+	Story Word `json:"story"`
+}
+
+// likeness is a row of the table: a field that is empty fits anything.
+type likeness struct {
+	ended    Ended
+	by       Who
+	why      Why
+	state    StateName
+	afterFIN bool // one end had closed before
+	scenario string
+	story    Word
+}
+
+// likenesses is searched from above. The names are those of the catalogue; a
+// test of suites/tool holds them against it.
+var likenesses = []likeness{
+	{ended: FourWay, scenario: "close/four-way"},
+	{ended: ThreeWay, scenario: "close/three-way"},
+	{ended: Simultaneous, scenario: "close/simultaneous"},
+	{ended: HalfClosed, scenario: "wait/fin-wait-2-half-closed"},
+	{ended: KeepaliveTimeout, scenario: "detect/keepalive-finds-dead-peer"},
+	{ended: Unanswered, scenario: "detect/syn-retries{tcp_syn_linear_timeouts=2}"},
+	{ended: Refused, why: ClosedPort, scenario: "reset/closed-port"},
+	{ended: Refused, scenario: "detect/icmp-in-syn-sent{port-unreachable}"},
+	{ended: Reset, why: DataAfterClose, scenario: "reset/data-after-close", story: "idle-close-race"},
+	{ended: Reset, why: UnreadData, scenario: "close/unread-data"},
+	{ended: Reset, why: Abort, state: "CLOSE_WAIT", scenario: "close/linger-zero-in{state=CLOSE_WAIT}"},
+	{ended: Reset, why: Abort, state: "FIN_WAIT_1", scenario: "close/linger-zero-in{state=FIN_WAIT_1}"},
+	{ended: Reset, why: Abort, state: "FIN_WAIT_2", scenario: "close/linger-zero-in{state=FIN_WAIT_2}"},
+	{ended: Reset, why: Abort, scenario: "close/linger-zero"},
+	{ended: Reset, why: Backlog, scenario: "reset/accept-queue-full{tcp_abort_on_overflow=1}"},
+	{ended: Reset, why: ByMiddlebox, scenario: "reset/middlebox-resets-both"},
+	{ended: Reset, why: UnknownConnection, afterFIN: true, scenario: "crash/host-after-fin-boots"},
+	{ended: Reset, why: UnknownConnection, by: Server, scenario: "crash/host-boots{before=write}"},
+	{ended: Reset, why: UnknownConnection, scenario: "reset/half-open-after-boot"},
+}
+
+// nearest is the row that fits, or nil. What is unclear has no likeness.
+func nearest(c *Connection) *Nearest {
+	if c.Ended == Abandoned {
+		return nearestAbandoned(c)
+	}
+	for _, l := range likenesses {
+		if l.ended != c.Ended {
+			continue
+		}
+		if r := c.Reset; l.why != "" && (r == nil || r.Why != l.why || l.by != "" && r.By != l.by || l.state != "" && r.InState != l.state) {
+			continue
+		}
+		if l.afterFIN && c.ClosedFirst == "" {
+			continue
+		}
+		return &Nearest{Scenario: l.scenario, Story: l.story}
+	}
+	return nil
+}
+
+// abandonedLikenesses go by the state of an end that repeated, or waited for
+// who did.
+var abandonedLikenesses = []struct {
+	state    StateName
+	scenario string
+}{
+	{"SYN_RECV", "detect/syn-ack-never-answered"},
+	{"LAST_ACK", "close/last-ack-lost-for-ever"},
+	{"CLOSING", "detect/fin-never-answered-in-closing"},
+	{"FIN_WAIT_1", "detect/fin-never-answered"},
+	{"CLOSE_WAIT", "detect/data-never-answered-in-close-wait"},
+	{"ESTABLISHED", "detect/retransmission-timeout{tcp_retries2=3}"},
+	{"", "detect/zero-window-probes-unanswered"},
+}
+
+// nearestAbandoned looks at what was repeated.
+func nearestAbandoned(c *Connection) *Nearest {
+	for _, l := range abandonedLikenesses {
+		probes := l.state == ""
+		if probes || l.state == c.States.Client || l.state == c.States.Server {
+			if l.state == "ESTABLISHED" && len(c.Repeats) == 0 {
+				continue
+			}
+			return &Nearest{Scenario: l.scenario}
+		}
+	}
+	return nil
+}
+
+// Likenesses lists what Nearest can name, so that a test can hold it against
+// the catalogue.
+func Likenesses() []Nearest {
+	var list []Nearest
+	for _, l := range likenesses {
+		list = append(list, Nearest{Scenario: l.scenario, Story: l.story})
+	}
+	for _, l := range abandonedLikenesses {
+		list = append(list, Nearest{Scenario: l.scenario})
+	}
+	return list
+}

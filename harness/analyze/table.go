@@ -1,0 +1,468 @@
+package analyze
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lastack/lastack/inject"
+	"github.com/lastack/lastack/inject/flow"
+	"github.com/lastack/lastack/inject/tcp"
+)
+
+// How long a connection is kept, in the time of the capture.
+const (
+	// settles: after its last packet one that has ended is handed out. What
+	// repeats comes at most three times the last interval later.
+	settles = time.Second
+	// lingers: so long the packets of one that was handed out are still its own.
+	lingers = 4 * time.Minute
+	// givesUp: a SYN that nothing answers for so long will not be answered
+	// (Linux: 131 s).
+	givesUp = 5 * time.Minute
+)
+
+// table keeps the connections that are open, and those that ended lately.
+type table struct {
+	filter  *inject.Match
+	explain bool
+	ended   func(*Connection)
+
+	flow   *flow.Tracker
+	conns  map[int]*conn
+	late   map[uint64]tombstone // by the hash of the four-tuple
+	graves []grave
+	free   []*conn // to be used again
+	queue  deadlines
+	now    int64
+	seen   [seenSize]fingerprint
+	sight  flow.Sighting
+
+	packets    int // segments that belong to a connection
+	duplicates int // frames that are in the capture twice
+	senseless  int // segments with flags that no TCP sends
+	afterwards int // segments of connections that were handed out
+	reopened   int // open connections whose four-tuple another had lately
+	opened     int
+	strays     int // forgeries that belong to nothing
+}
+
+// tombstone is what is left of a connection that was handed out.
+type tombstone struct {
+	until int64
+	nxt   [2]tcp.Seq // of the lower end, then of the other
+	known [2]bool
+}
+
+// grave says when a tombstone goes, in the order of time.
+type grave struct {
+	until int64
+	key   uint64
+}
+
+func newTable(filter *inject.Match, explain bool, ended func(*Connection)) *table {
+	return &table{
+		filter: filter, explain: explain, ended: ended,
+		flow: flow.NewTracker(nil), conns: map[int]*conn{}, late: map[uint64]tombstone{},
+	}
+}
+
+// deadlines is a heap of the moments at which connections are looked at again.
+type deadlines []deadline
+
+type deadline struct {
+	at     int64
+	number int
+}
+
+func (d *deadlines) push(x deadline) {
+	h := append(*d, x)
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if h[up].at <= h[i].at {
+			break
+		}
+		h[up], h[i] = h[i], h[up]
+		i = up
+	}
+	*d = h
+}
+
+// pop takes the earliest; there must be one.
+func (d *deadlines) pop() deadline {
+	h := *d
+	first := h[0]
+	last := len(h) - 1
+	h[0] = h[last]
+	h = h[:last]
+	for i := 0; ; {
+		least := i
+		for _, k := range [2]int{2*i + 1, 2*i + 2} {
+			if k < last && h[k].at < h[least].at {
+				least = k
+			}
+		}
+		if least == i {
+			break
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+	*d = h
+	return first
+}
+
+// both takes a segment that left its end and reached the other at the same
+// time, as all do that a capture shows.
+func (t *table) both(seg *tcp.Segment, at int64, source int) {
+	if senseless(seg) {
+		t.senseless++
+		return
+	}
+	if t.twice(seg, at, source) {
+		t.duplicates++
+		return
+	}
+	s := &t.sight
+	c := t.arrive(seg, s, at)
+	if c == nil {
+		return
+	}
+	st := c.sent(seg, s, at, passed)
+	t.deliver(c, seg, s, at, &st)
+	c.settle(&st)
+	c.steps.add(&st)
+	t.schedule(c)
+}
+
+// senseless reports whether no TCP sends a segment with such flags; each throws
+// it away too (RFC 9293 §3.10.7).
+func senseless(seg *tcp.Segment) bool {
+	f := seg.Flags
+	return seg.ICMP == nil && (f&(tcp.SYN|tcp.RST|tcp.ACK) == 0 || f.Has(tcp.SYN) && f&(tcp.FIN|tcp.RST) != 0)
+}
+
+// arrive finds the connection of a segment that left its end. It is nil where
+// the segment belongs to one that was handed out.
+func (t *table) arrive(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
+	t.advance(at)
+	t.packets++
+	if t.reopened > 0 && t.ofBefore(seg) {
+		t.afterwards++
+		return nil
+	}
+	t.flow.Arrive(seg, s)
+	c := t.conns[s.Conn]
+	if c == nil {
+		if c = t.begin(seg, s, at); c == nil {
+			return nil
+		}
+	}
+	if c.done() && side(s) == 1 {
+		t.answersAnother(c, seg)
+	}
+	t.matches(c, seg, s)
+	return c
+}
+
+// answersAnother notes on the latest incarnation of a four-tuple that its SYN
+// met an earlier one, which answers.
+func (t *table) answersAnother(c *conn, seg *tcp.Segment) {
+	latest := t.flow.Latest(seg.Src, seg.Dst)
+	if latest == nil || latest == c.flow {
+		return
+	}
+	if o := t.conns[latest.Number]; o != nil && o.ends[0].state == tcp.SynSent && !o.ends[1].heard {
+		o.note(fmt.Sprintf("the SYN met connection %d of the same two ports, whose end answers with an ACK of its own", c.number))
+	}
+}
+
+func (t *table) matches(c *conn, seg *tcp.Segment, s *flow.Sighting) {
+	if t.filter != nil && !c.filtered {
+		conn := s.Conn
+		s.Conn = 1 // every connection counts for itself
+		c.filtered = t.filter.Matches(seg, s)
+		s.Conn = conn
+	}
+}
+
+// begin takes the first segment of a connection.
+func (t *table) begin(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
+	var before *tombstone
+	if len(t.late) > 0 {
+		key, lower := tuple(seg.Src, seg.Dst)
+		if old, ok := t.late[key]; ok {
+			if old.owns(seg, lower) {
+				t.flow.Forget(s.Conn)
+				t.afterwards++
+				return nil
+			}
+			delete(t.late, key)
+			before = &old
+		}
+	}
+	t.opened++
+	var c *conn
+	if n := len(t.free); n > 0 {
+		c, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		c = &conn{}
+	}
+	c.begin(t.opened, t.flow.Conn(s.Conn), at)
+	c.handle = s.Conn
+	if before != nil {
+		c.older = before
+		t.reopened++
+	}
+	c.steps.all = t.explain
+	t.conns[s.Conn] = c
+	return c
+}
+
+// owns reports whether a segment is one more of the connection that was
+// handed out: not a SYN of another number, and near what was sent last.
+func (g *tombstone) owns(seg *tcp.Segment, lower bool) bool {
+	x := 1
+	if lower {
+		x = 0
+	}
+	switch {
+	case seg.ICMP != nil:
+		return true
+	case seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN:
+		return false
+	case !g.known[x]:
+		return !seg.Flags.Has(tcp.SYN)
+	}
+	d := seg.Seq.Diff(g.nxt[x])
+	return d > -(1<<24) && d < 1<<24
+}
+
+// deliver takes the segment as it reaches the other end.
+func (t *table) deliver(c *conn, seg *tcp.Segment, s *flow.Sighting, at int64, st *step) {
+	if seg.ICMP != nil {
+		c.complains(seg, s, st)
+		return
+	}
+	receiver := 1 - side(s)
+	settled := seg.Flags&(tcp.SYN|tcp.FIN|tcp.RST) == 0 &&
+		c.ends[0].state == tcp.Established && c.ends[1].state == tcp.Established
+	if settled {
+		t.flow.Deliver(seg, s)
+		c.deliver(seg, s, at, st.fate, 0, false, false, 0)
+		return
+	}
+	before := c.flow.Numbers(c.flowEnd(receiver))
+	old := !seg.Flags.Has(tcp.RST) && c.outdated(seg, side(s))
+	if old && seg.SeqLen() > 0 {
+		return // thrown away (RFC 7323 §5.3)
+	}
+	t.flow.Deliver(seg, s)
+	if seg.Flags.Has(tcp.RST) {
+		st.role = c.receivesRST(seg, s, at, st.fate, before.RcvNxt, before.RcvNxt != 0, max(before.RcvWnd, 1))
+		return
+	}
+	after := c.flow.Numbers(c.flowEnd(receiver)).RcvNxt
+	c.deliver(seg, s, at, st.fate, before.RcvNxt, before.RcvNxt != 0, old, after)
+}
+
+// schedule has a connection looked at again where it may be over by itself.
+func (t *table) schedule(c *conn) {
+	at := c.end
+	switch {
+	case c.done():
+		at += int64(c.patience())
+	case !c.ends[0].spoke && !c.ends[1].spoke:
+		at += int64(givesUp)
+	default:
+		return
+	}
+	if c.due != 0 && c.due <= at {
+		return // it is looked at before
+	}
+	c.due = at
+	t.queue.push(deadline{at: at, number: c.handle})
+}
+
+// patience is how long a connection that has ended is waited for.
+func (c *conn) patience() time.Duration {
+	longest := max(c.ends[0].interval, c.ends[1].interval)
+	return settles + 3*time.Duration(longest)
+}
+
+// advance moves the time of the capture, and hands out what is over.
+func (t *table) advance(at int64) {
+	if at <= t.now {
+		return
+	}
+	t.now = at
+	for len(t.graves) > 0 && t.graves[0].until <= at {
+		if key := t.graves[0].key; t.late[key].until <= at {
+			delete(t.late, key)
+		}
+		t.graves = t.graves[1:]
+	}
+	for len(t.queue) > 0 && t.queue[0].at <= at {
+		d := t.queue.pop()
+		c := t.conns[d.number]
+		if c == nil {
+			continue
+		}
+		if c.due == d.at {
+			c.due = 0
+		}
+		switch {
+		case c.done() && c.end+int64(c.patience()) <= at,
+			!c.done() && !c.ends[0].spoke && !c.ends[1].spoke && c.end+int64(givesUp) <= at:
+			t.bury(c)
+		default:
+			t.schedule(c)
+		}
+	}
+}
+
+// bury hands a connection out, and keeps what recognises its late packets.
+func (t *table) bury(c *conn) {
+	t.emit(c)
+	key, lower := tuple(c.flow.Opener().Addr, c.flow.Accepter().Addr)
+	g := tombstone{until: t.now + int64(lingers)}
+	for i := range c.ends {
+		n := c.flow.Numbers(c.flowEnd(i))
+		x := i
+		if !lower {
+			x = 1 - i
+		}
+		g.nxt[x], g.known[x] = n.SndNxt, c.ends[i].heard
+	}
+	t.late[key] = g
+	t.graves = append(t.graves, grave{g.until, key})
+	t.drop(c)
+	t.free = append(t.free, c)
+}
+
+// drop forgets an open connection.
+func (t *table) drop(c *conn) {
+	if c.older != nil {
+		t.reopened--
+	}
+	delete(t.conns, c.handle)
+	t.flow.Forget(c.handle)
+}
+
+// ofBefore reports whether a segment is a late one of the connection that had
+// this four-tuple before, and was handed out.
+func (t *table) ofBefore(seg *tcp.Segment) bool {
+	latest := t.flow.Latest(seg.Src, seg.Dst)
+	if latest == nil {
+		return false
+	}
+	c := t.conns[latest.Number]
+	if c == nil || c.older == nil || c.older.until < t.now || seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN || seg.ICMP != nil {
+		return false
+	}
+	_, lower := tuple(seg.Src, seg.Dst)
+	x, end := 1, 0
+	if lower {
+		x = 0
+	}
+	if !c.older.known[x] {
+		return false
+	}
+	if seg.Src != latest.Opener().Addr {
+		end = 1
+	}
+	old := abs(seg.Seq.Diff(c.older.nxt[x]))
+	if !c.ends[end].heard {
+		return old < 1<<16 && !seg.Flags.Has(tcp.SYN)
+	}
+	return old < abs(seg.Seq.Diff(c.flow.Numbers(c.flowEnd(end)).SndNxt))
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func (t *table) emit(c *conn) {
+	if t.filter == nil || c.filtered {
+		out := c.finish()
+		t.ended(out)
+		out.open = nil
+	}
+}
+
+// seenSize is how many frames are remembered to tell a copy from a repeat.
+const seenSize = 1 << 12
+
+// fingerprint is a frame that was seen.
+type fingerprint struct {
+	hash   uint64
+	at     int64
+	source int32
+}
+
+// How long after a frame another is taken for the same one: it was captured on
+// two interfaces of one machine, or in two files.
+const (
+	sameMachine = 10 * time.Millisecond
+	otherFile   = time.Second
+)
+
+// twice reports whether a frame is in the capture for the second time. A
+// repeat has another IPv4 identification or another timestamp, or comes later.
+func (t *table) twice(seg *tcp.Segment, at int64, source int) bool {
+	id, _ := seg.ID()
+	// The numbers, ports and timestamps tell connections apart well enough.
+	sum := mix(uint64(seg.Seq)<<32|uint64(seg.Ack), uint64(seg.Src.Port())<<48|uint64(seg.Dst.Port())<<32|uint64(seg.Window)<<16|uint64(id))
+	sum = mix(sum^uint64(seg.Len)<<16^uint64(seg.Flags)<<4^uint64(seg.Options.SACKs), uint64(seg.Options.TSVal)<<32|uint64(seg.Options.TSEcr))
+	if seg.Options.SACKs > 0 {
+		sum = mix(sum, uint64(seg.Options.SACK[0][0])<<32|uint64(seg.Options.SACK[0][1]))
+	}
+	if seg.ICMP != nil {
+		sum = mix(sum, 1)
+	}
+	f := &t.seen[sum%seenSize]
+	before := *f
+	*f = fingerprint{hash: sum, at: at, source: int32(source)}
+	if before.hash != sum || at < before.at {
+		return false
+	}
+	within := sameMachine
+	if before.source != int32(source) && (id != 0 || seg.Options.Timestamps) {
+		within = otherFile
+	}
+	return at-before.at <= int64(within)
+}
+
+// tuple is a hash of a four-tuple that is the same for both directions, and
+// whether a is the lower end.
+func tuple(a, b netip.AddrPort) (sum uint64, lower bool) {
+	x, y := ofEnd(a), ofEnd(b)
+	lower = x <= y
+	if !lower {
+		x, y = y, x
+	}
+	return mix(x, y), lower
+}
+
+func ofEnd(a netip.AddrPort) uint64 {
+	bytes := a.Addr().As16()
+	return mix(mix(binary.LittleEndian.Uint64(bytes[:]), binary.LittleEndian.Uint64(bytes[8:])), uint64(a.Port()))
+}
+
+// mix is a round of a hash: it need not be safe from an enemy, who could only
+// have frames of his own capture taken for copies.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xe7037ed1a0b428db)
+	return hi ^ lo
+}
+
+// flush hands out what is left, when the capture ends.
+func (t *table) flush() {
+	for _, handle := range slices.Sorted(maps.Keys(t.conns)) {
+		c := t.conns[handle]
+		t.emit(c)
+		t.drop(c)
+	}
+}
