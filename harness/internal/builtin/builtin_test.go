@@ -3,6 +3,7 @@ package builtin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -139,6 +140,12 @@ func TestMistakesAndTheirMending(t *testing.T) {
 			client:     "pool-client --body 4MiB --on-write-error read POST http://ADDR/ GET http://ADDR/",
 			stdout:     "POST 413\nGET 200\n",
 			serverSays: "POST refused\nGET done\n",
+		},
+		"server: answers what it has not read": {
+			server:     "http --early-status 200 --body 1MiB --close lingering",
+			client:     "pool-client --body 4MiB --on-write-error read POST http://ADDR/ GET http://ADDR/",
+			stdout:     "POST 200\nGET 200\n",
+			serverSays: "POST done\nGET done\n",
 		},
 		"server: refuses, and says nothing of closing": {
 			server:     "http --early-status 413 --early-announce no --early-read 10 --close lingering",
@@ -315,6 +322,30 @@ func TestLeaks(t *testing.T) {
 			c.SetReadDeadline(time.Now().Add(wait))
 			if _, err := io.Copy(io.Discard, c); (err != nil) != leaks {
 				t.Errorf("the server's end: %v", err)
+			}
+		})
+	}
+}
+
+// The idle timer runs between requests: a client may take its time for the first.
+func TestIdleBeforeTheFirstRequest(t *testing.T) {
+	for command, request := range map[string]string{"http --idle 10ms": "GET / HTTP/1.1\r\n\r\n", "db --idle 10ms": "SELECT\n"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			s := serveOn(t, "127.0.0.1", words(command)...)
+			c, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			if n, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("before the first request: read = %d, %v", n, err)
+			}
+			fmt.Fprint(c, request)
+			c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if answer, err := io.ReadAll(c); err != nil || len(answer) == 0 {
+				t.Errorf("after it: %q, %v", answer, err)
 			}
 		})
 	}

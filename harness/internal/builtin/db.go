@@ -21,7 +21,7 @@ It prints "LINE done" for each line that it has carried out.
 	define: func(f *flag.FlagSet) func(*process, []string) error {
 		port := portFlag(f)
 		var idle, delay time.Duration
-		f.DurationVar(&idle, "idle", 0, "close a connection that has waited so `long` for a statement (wait_timeout); 0 never")
+		f.DurationVar(&idle, "idle", 0, "close a connection that has waited so `long` for the next statement (wait_timeout); 0 never")
 		says := f.String("idle-says", "", "send this `line` before it does")
 		f.DurationVar(&delay, "delay", 0, "think so `long` before each answer")
 		return func(p *process, args []string) error {
@@ -34,8 +34,8 @@ It prints "LINE done" for each line that it has carried out.
 			}
 			return p.serve(l, func(c *net.TCPConn) {
 				defer c.Close()
-				for r := bufio.NewReader(c); ; {
-					if idle > 0 {
+				for r, next := bufio.NewReader(c), false; ; next = true {
+					if next && idle > 0 {
 						_ = c.SetReadDeadline(time.Now().Add(idle)) // a connection that has ended says so when it is read
 					}
 					line, err := r.ReadString('\n')

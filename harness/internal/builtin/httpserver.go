@@ -23,7 +23,7 @@ and not carried out again. It never ends by itself but with --accept-limit.
 	define: func(f *flag.FlagSet) func(*process, []string) error {
 		s := &webServer{keys: map[string]bool{}}
 		port := portFlag(f)
-		f.DurationVar(&s.idle, "idle", 0, "close a connection that has waited so `long` for a request; 0 never")
+		f.DurationVar(&s.idle, "idle", 0, "close a connection that has waited so `long` for the next request (keep-alive timeout); 0 never")
 		f.DurationVar(&s.timeout, "timeout", 0, "close a connection on which nothing moved for so `long`, whatever is unread or unanswered; 0 never")
 		s.body = sizeFlag(f, "body", "send a body of this size", 6)
 		s.framing = choose(f, "framing", "how the end of the body is told: by its length, by chunks, or by closing", "length", "chunked", "close")
@@ -98,8 +98,8 @@ func (s *webServer) handle(p *process, tcp *net.TCPConn) {
 		watch = time.AfterFunc(s.timeout, func() { c.Close() }) // blind: it looks at nothing
 		defer watch.Stop()
 	}
-	for {
-		if s.idle > 0 {
+	for next := false; ; next = true {
+		if next && s.idle > 0 {
 			_ = c.SetReadDeadline(time.Now().Add(s.idle)) // a connection that has ended says so when it is read
 		}
 		h, err := readHead(c.r)

@@ -108,7 +108,7 @@ func (d *dialFlags) control(_, _ string, raw syscall.RawConn) error {
 			err = setUserTimeout(fd, d.userTimeout)
 		}
 		if err == nil && *d.rcvbuf > 0 {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, int(*d.rcvbuf))
+			err = setReceiveBuffer(fd, int(*d.rcvbuf))
 		}
 	})
 	return errors.Join(controlErr, err)
@@ -145,7 +145,7 @@ func reason(err error) error {
 var errTimeout = errors.New("timed out")
 
 // drainLimit bounds how long a lingering close reads what nobody wants.
-const drainLimit = 2 * time.Second
+const drainLimit = 5 * time.Second
 
 // lingeringClose closes so that the other end gets all that was written: it says
 // that nothing more will come, and reads away what the other end has still to say.

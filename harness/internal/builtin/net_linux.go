@@ -12,6 +12,10 @@ func setUserTimeout(fd uintptr, d time.Duration) error {
 	return unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
+func setReceiveBuffer(fd uintptr, size int) error {
+	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+}
+
 func peekDescriptor(fd uintptr) pooledState {
 	var b [1]byte
 	for {

@@ -9,6 +9,8 @@ import (
 
 func setUserTimeout(uintptr, time.Duration) error { return nil }
 
+func setReceiveBuffer(uintptr, int) error { return nil }
+
 func peekDescriptor(uintptr) pooledState { return unknown }
 
 func readable(uintptr) bool { return false }
