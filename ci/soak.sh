@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every change: the whole catalogue 200 times over both families, with two busy loops beside it, and the
-# tests of suites/tool with the full numbers. ci/soak.sh N plays it N times instead. Prints what the command prints at its end.
+# tests of suites/tool and suites/application with the full numbers. ci/soak.sh N plays it N times instead. Prints what the
+# command prints at its end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -42,6 +43,15 @@ if LASTACK_SOAK=1 go test -count=1 -v -timeout=60m ./suites/tool >"$scratch/test
 else
 	failed+=("the tests of the tool failed")
 	cat "$scratch/tests"
+fi
+step_done
+
+step "the twins of the application suite, 20 times each"
+if LASTACK_SOAK=1 go test -count=1 -v -timeout=360m ./suites/application >"$scratch/twins" 2>&1; then
+	grep -E '^ *(--- |ok)' "$scratch/twins"
+else
+	failed+=("the twins failed")
+	cat "$scratch/twins"
 fi
 step_done
 

@@ -53,7 +53,7 @@ func (h *Host) startPeer(name string) *Peer {
 	}
 	defer theirs.Close()
 	process, err := h.env.StartProcess(s.ctx, netenv.ProcessSpec{
-		Argv: []string{peer.Role}, Files: []*os.File{nil, nil, nil, theirs},
+		Argv: []string{peer.Role}, Dir: "/", Files: []*os.File{nil, nil, nil, theirs},
 	})
 	if err != nil {
 		ours.Close()

@@ -65,7 +65,7 @@ func (s *Stage) look() calmness {
 		}
 	}
 	if len(pids) > 0 {
-		c.asleep = threads(pids, c.switches)
+		c.asleep = s.census.threads(pids, c.switches)
 	}
 	return c
 }

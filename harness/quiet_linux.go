@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // status is what /proc says of a process.
@@ -15,39 +16,97 @@ type status struct {
 	inner []int
 }
 
+// census is where the programs of a lab are found in /proc, and which process is
+// the init of a host, to which what they leave behind falls. To find them all of
+// /proc is read; the labs that are played side by side would keep each other from
+// the processor if that were done at every look.
+type census struct {
+	found map[int]int  // by number in the keeper's pid namespace: that in ours
+	inits map[int]bool // in ours
+	// members are all that ran on these hosts when it was taken.
+	members []int
+}
+
+// tellsChildren: a kernel without CONFIG_PROC_CHILDREN has no such file.
+var tellsChildren = sync.OnceValue(func() bool {
+	_, err := os.Stat("/proc/thread-self/children")
+	return err == nil
+})
+
 // threads looks at all processes of the hosts on which these run, whose numbers are
 // those in the keeper's pid namespace: it notes how often each thread was given the
 // processor, and returns whether all sleep.
-func threads(pids []int, switches map[int]int64) bool {
-	all := processes()
-	children := map[int][]int{}
-	for _, p := range all {
-		children[p.parent] = append(children[p.parent], p.pid)
-	}
-	var ours []int
-	for next := []int{os.Getpid()}; len(next) > 0; {
-		next = append(next[1:], children[next[0]]...)
-		ours = append(ours, next...)
-	}
-	slices.Sort(ours)
-	// What a program leaves behind is no child of it any more, but in its namespace.
-	hosts := map[string]bool{}
-	for _, pid := range ours {
-		if in := all[pid].inner; len(in) >= 3 && slices.Contains(pids, in[1]) {
-			hosts[namespace(pid)] = true
-		}
+func (c *census) threads(pids []int, switches map[int]int64) bool {
+	if !tellsChildren() || slices.ContainsFunc(pids, func(pid int) bool { return c.found[pid] == 0 }) {
+		c.take(pids)
 	}
 	asleep := true
-	for _, pid := range slices.Compact(ours) {
-		in := all[pid].inner
-		if len(in) < 3 || in[len(in)-1] == 1 || !hosts[namespace(pid)] { // 1 is the host's init, and no program
-			continue
+	var next []int
+	if !tellsChildren() {
+		next = append(next, c.members...)
+	}
+	for _, pid := range pids {
+		if at := c.found[pid]; at != 0 {
+			next = append(next, at)
 		}
-		if !sleeps(pid, switches) {
-			asleep = false
+	}
+	for init := range c.inits {
+		next = append(next, children(init)...)
+	}
+	seen := map[int]bool{}
+	for ; len(next) > 0; next = next[1:] {
+		if pid := next[0]; !seen[pid] && !c.inits[pid] { // a host's init is no program
+			seen[pid] = true
+			asleep = sleeps(pid, switches) && asleep
+			next = append(next, children(pid)...)
 		}
 	}
 	return asleep
+}
+
+// take finds programs, and the inits of their hosts, among all processes.
+func (c *census) take(pids []int) {
+	all := processes()
+	below := map[int][]int{}
+	for _, p := range all {
+		below[p.parent] = append(below[p.parent], p.pid)
+	}
+	*c = census{found: map[int]int{}, inits: map[int]bool{}}
+	hosts := map[string]bool{}
+	ours := []int{os.Getpid()}
+	for i := 0; i < len(ours); i++ {
+		ours = append(ours, below[ours[i]]...)
+	}
+	for _, pid := range ours {
+		if in := all[pid].inner; len(in) >= 3 && slices.Contains(pids, in[1]) {
+			c.found[in[1]] = pid
+			hosts[namespace(pid)] = true
+		}
+	}
+	for _, pid := range ours {
+		if in := all[pid].inner; len(in) >= 3 && in[len(in)-1] == 1 && hosts[namespace(pid)] {
+			c.inits[pid] = true
+		} else if hosts[namespace(pid)] {
+			c.members = append(c.members, pid)
+		}
+	}
+}
+
+// children are those of all threads of a process.
+func children(pid int) []int {
+	var all []int
+	files, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, word := range bytes.Fields(text) {
+			n, _ := strconv.Atoi(string(word))
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // namespace tells pid namespaces apart.

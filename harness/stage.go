@@ -46,6 +46,8 @@ type Stage struct {
 	pinned   map[string]bool // sysctls that the user set: HOST:KEY
 	deadline []deadline
 
+	census census // where the programs of this lab are found
+
 	mu    sync.Mutex // guards calls
 	calls []*record.Call
 }

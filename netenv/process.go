@@ -101,17 +101,15 @@ func planProcess(spec ProcessSpec) (keeper.ProcessPlan, error) {
 	if plan.Env == nil {
 		plan.Env = os.Environ()
 	}
-	here, err := os.Getwd()
-	if err != nil {
-		return plan, fmt.Errorf("start program %s: %w", plan.Argv[0], err)
-	}
-	switch {
-	case plan.Dir == "":
-		plan.Dir = here
-	case !filepath.IsAbs(plan.Dir):
+	if !filepath.IsAbs(plan.Dir) {
+		here, err := os.Getwd()
+		if err != nil {
+			return plan, fmt.Errorf("start program %s: the directory of its caller: %w", plan.Argv[0], err)
+		}
 		plan.Dir = filepath.Join(here, plan.Dir)
 	}
 	if plan.Path != "" && !strings.Contains(plan.Path, "/") {
+		var err error
 		if plan.Path, err = lookPath(plan.Path, plan.Dir, plan.Env); err != nil {
 			return plan, err
 		}

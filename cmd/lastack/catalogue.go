@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/internal/nearest"
 )
 
 // isGlob tells a pattern from a name or a word.
@@ -121,11 +122,11 @@ func find(all []harness.Scenario, name string) (harness.Scenario, error) {
 // nearestScenario compares a name without a family with the names alone.
 func nearestScenario(name string, names []string) string {
 	if strings.Contains(name, "/") {
-		return nearest(name, names)
+		return nearest.Of(name, names)
 	}
 	best, least := "", -1
 	for _, n := range names {
-		if d := min(distance(name, path.Base(n)), distance(name, n)); least < 0 || d < least {
+		if d := min(nearest.Distance(name, path.Base(n)), nearest.Distance(name, n)); least < 0 || d < least {
 			best, least = n, d
 		}
 	}

@@ -115,8 +115,8 @@ func TestAllIsQuick(t *testing.T) {
 			t.Errorf("--slow %v: %d chosen, %d left out of %d, %v", slow, len(chosen), left, len(scenarios.All()), err)
 		}
 		for _, sc := range chosen {
-			if sc.Slow && !slow {
-				t.Errorf("--all plays %s, which is slow", sc.Name)
+			if sc.scenario.Slow && !slow {
+				t.Errorf("--all plays %s, which is slow", sc.scenario.Name)
 			}
 		}
 	}
@@ -290,26 +290,6 @@ What is marked ! is better to have, but not needed.
 	report.Checks = report.Checks[:1]
 	if got, want := diagnosis(report, false), "✓ kernel  Linux 6.18.1\n\nLabs can be made here.\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"run", "run", 0}, {"rnu", "run", 1}, {"rn", "run", 1}, {"runn", "run", 1},
-		{"ran", "run", 1}, {"", "run", 3}, {"list", "show", 4}, {"§", "x", 1}, {"ca", "abc", 3},
-	} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
-		}
-		if got := distance(c.b, c.a); got != c.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", c.b, c.a, got, c.want)
-		}
-	}
-	if got := nearest("x", nil); got != "" {
-		t.Errorf("the nearest of none is %q", got)
 	}
 }
 

@@ -52,7 +52,7 @@ func completeNames(most int) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var names []cobra.Completion
-		for _, sc := range scenarios.All() {
+		for _, sc := range append(scenarios.All(), storyScenarios()...) {
 			if strings.HasPrefix(sc.Name, word) && !slices.Contains(args, sc.Name) {
 				names = append(names, cobra.CompletionWithDesc(sc.Name, sc.Summary))
 			}

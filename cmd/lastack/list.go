@@ -14,8 +14,9 @@ import (
 func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [GLOB | WORD]...",
-		Short: "List the scenarios of the catalogue",
-		Long: `Lists the scenarios of the catalogue with their summaries, family by family.
+		Short: "List the scenarios of the catalogue, and the stories",
+		Long: `Lists the scenarios of the catalogue with their summaries, family by family, and
+the stories: scenario files that come with lastack, a published bug each.
 
 A GLOB keeps those whose name it matches; * also matches a slash. A WORD keeps
 those that speak of it anywhere: in the name, the summary, the explanation, the
@@ -34,7 +35,7 @@ lastack run leaves them out unless --slow is given, or their name.`,
   lastack list tcp_fin_timeout
   lastack list "RFC 9293 §3.10.7.4"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := search(scenarios.All(), args)
+			found, err := search(append(scenarios.All(), storyScenarios()...), args)
 			if err != nil {
 				return err
 			}

@@ -21,10 +21,11 @@ type matrixFlags struct {
 	states, arrivals             chosen
 	diff, json, markdown, strict bool
 
-	ip   families
-	set  settings
-	jobs count
-	out  pathValue
+	ip     families
+	ipSaid bool
+	set    settings
+	jobs   count
+	out    pathValue
 }
 
 func newMatrix() *cobra.Command {
@@ -53,6 +54,7 @@ needs no Linux, and ends with 1 where they differ.`,
   lastack matrix --set server:net.ipv4.tcp_rfc1337=1 --json > rfc1337.json
   lastack matrix --diff linux-6.12.json linux-6.18.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.ipSaid = cmd.Flags().Changed("ip")
 			return runMatrix(cmd.Context(), &f, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -220,6 +222,11 @@ func (p *matrixPlay) print(f *matrixFlags, d *matrix.Document, stdout io.Writer)
 		return err
 	}
 	if d.Partial {
+		if !f.json {
+			if _, err := fmt.Fprintln(stdout, "partial: not all cells were played"); err != nil {
+				return err
+			}
+		}
 		return interrupted(fmt.Sprintf("%d cells are there", len(d.Cells)))
 	}
 	return ended(d.Verdict(f.strict).ExitStatus())
@@ -259,7 +266,7 @@ func unmeasured(d *matrix.Document, stdout io.Writer) error {
 
 // diffMatrices compares two files.
 func diffMatrices(f *matrixFlags, args []string, stdout io.Writer) error {
-	if f.json || f.markdown || len(f.set)+len(f.states.list)+len(f.arrivals.list) > 0 {
+	if f.json || f.markdown || f.ipSaid || f.out != "" || f.jobs.n > 0 || len(f.set)+len(f.states.list)+len(f.arrivals.list) > 0 {
 		return errors.New("--diff plays nothing, and goes with --strict alone")
 	}
 	if len(args) != 2 {

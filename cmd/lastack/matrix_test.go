@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +24,7 @@ func TestMatrixUsage(t *testing.T) {
 		`print either --json or --markdown, not both`:                                                  {"--json", "--markdown"},
 		`--diff compares two files`:                                                                    {"--diff", "a.json"},
 		`--diff plays nothing`:                                                                         {"--diff", "--json", "a.json", "b.json"},
+		`goes with --strict alone`:                                                                     {"--diff", "--jobs", "2", "a.json", "b.json"},
 		`"no/such.json": no such file or directory`:                                                    {"--diff", "no/such.json", "b.json"},
 	} {
 		got := lastack(t.Context(), append([]string{"matrix"}, args...)...)
@@ -71,6 +74,18 @@ func TestMatrixDiff(t *testing.T) {
 		got := lastack(t.Context(), append([]string{"matrix", "--diff"}, c.args...)...)
 		if got.Status != c.status || !strings.Contains(got.Stdout+got.Stderr, c.says) {
 			t.Errorf("%q: %+v, want status %d and %q", c.args, got, c.status, c.says)
+		}
+	}
+}
+
+// TestInterruptedMatrixSaysSo: a table that is not whole never looks whole.
+func TestInterruptedMatrixSaysSo(t *testing.T) {
+	for _, f := range []matrixFlags{{}, {markdown: true}} {
+		var stdout bytes.Buffer
+		err := new(matrixPlay).print(&f, &matrix.Document{Schema: matrix.Schema, Partial: true}, &stdout)
+		var ends *failure
+		if !errors.As(err, &ends) || ends.status != statusInterrupted || !strings.HasSuffix(stdout.String(), "partial: not all cells were played\n") {
+			t.Errorf("markdown %v: %v\n%s", f.markdown, err, &stdout)
 		}
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lastack/lastack/harness/file"
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/nearest"
 )
 
 // The exit statuses, the same for every verb.
@@ -88,7 +90,8 @@ func troubled(status int) int {
 	return statusCannotWork
 }
 
-// complain prints an error as one line, whatever is in its text.
+// complain prints an error as one line, whatever is in its text, and behind it the
+// line of a file that is meant.
 func complain(w io.Writer, err error) {
 	var parts []string
 	for line := range strings.Lines(err.Error()) {
@@ -97,6 +100,11 @@ func complain(w io.Writer, err error) {
 		}
 	}
 	fmt.Fprintf(w, "lastack: %s\n", strings.Join(parts, "; "))
+	// What is wrong in a file is shown where it stands.
+	var at *file.Error
+	if errors.As(err, &at) {
+		fmt.Fprint(w, at.Excerpt(width(w)))
+	}
 }
 
 // checked remembers the first error of writing, so that a result which did not
@@ -126,7 +134,9 @@ Everything happens in network namespaces that lastack makes for itself: it
 touches nothing else on the machine, and leaves nothing behind.`,
 		Example: `  lastack doctor                            can labs be made here?
   lastack run close/last-ack-lost -v        one scenario, with its ladder
-  lastack run --all --junit report.xml      the catalogue, for CI`,
+  lastack run --all --junit report.xml      the catalogue, for CI
+  lastack try --server ./srv --rule 'drop server.FIN' -- ./client
+  lastack run bug.yaml                      a bug report that runs`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -144,7 +154,7 @@ touches nothing else on the machine, and leaves nothing behind.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.Flags().Bool("version", false, "print the version and end")
-	root.AddCommand(newDoctor(), newList(), newShow(), newRun(), newCompletion())
+	root.AddCommand(newDoctor(), newList(), newShow(), newRun(), newAnalyze(), newCheck(), newMerge(), newMatrix(), newTry(), newExec(), newBuiltin(), newSchema(), newCompletion())
 	root.InitDefaultHelpCmd() // or it would be none of the verbs until cobra executes
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Flags().BoolP("help", "h", false, "print this help and end")
@@ -182,7 +192,7 @@ func noVerb(root *cobra.Command, word string) error {
 			verbs = append(verbs, cmd.Name())
 		}
 	}
-	return fmt.Errorf("unknown verb %q; the nearest is %q; see lastack help", word, nearest(word, verbs))
+	return fmt.Errorf("unknown verb %q; the nearest is %q; see lastack help", word, nearest.Of(word, verbs))
 }
 
 // flagError says in one line what is wrong with a flag.
@@ -212,5 +222,5 @@ func unknownFlag(cmd *cobra.Command, err *pflag.NotExistError) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 	name := "--" + err.GetSpecifiedName()
-	return fmt.Errorf("unknown flag %q; the nearest is %q; see %s --help", name, nearest(name, names), cmd.CommandPath())
+	return fmt.Errorf("unknown flag %q; the nearest is %q; see %s --help", name, nearest.Of(name, names), cmd.CommandPath())
 }

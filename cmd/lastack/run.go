@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,15 +24,20 @@ type runFlags struct {
 	all, slow, json, stock, strict, verbose bool
 
 	junit, out   pathValue
+	variant      word
+	programs     programs
 	ip           families
+	ipSaid       bool
 	set          settings
 	repeat, jobs count
 }
 
 func newRun() *cobra.Command {
-	f := runFlags{ip: families{4}, repeat: count{n: 1, most: 100_000}, jobs: count{most: 10_000}}
+	f := runFlags{ip: families{4}, programs: programs{}, repeat: count{n: 1, most: 100_000}, jobs: count{most: 10_000}}
 	cmd := &cobra.Command{
-		Use:   "run NAME | GLOB ... [FLAGS]\nlastack run --all [FLAGS]",
+		Use: `run NAME | GLOB | FILE ... [FLAGS]
+lastack run STORY | FILE --client CMD [FLAGS]
+lastack run --all [FLAGS]`,
 		Short: "Play scenarios and judge their claims",
 		Long: `Plays scenarios, each in a lab of its own between two real kernels' sockets, and
 says which of their claims hold.
@@ -43,6 +49,18 @@ A slow scenario waits for a constant of the kernel of more than 15 s. --all and
 globs leave these out, and the result says how many, unless --slow is given; one
 that is named is played.
 
+A FILE is a scenario file (docs/scenario-files.md), and FILE.yaml#NAME one
+scenario of several in it; stories/* are files that come with lastack, a
+published bug each, and a story may be named without stories/. Of these each
+variant is played that the file's verdicts name. One that gives its written
+verdict has held, and where all have held the scenario is PASS: so a story shows
+the mistake, which gives FAIL, and its mending, which gives PASS. --variant, and
+a program in place of another, play one variant and give its own verdict.
+
+A CMD is a command without a shell: blanks part its words, quotes keep them. It
+runs in the directory in which lastack was started; other files below /tmp are
+not there. What a story asks of it lastack show STORY says.
+
 The result goes to stdout, progress and errors to stderr. A run that does not
 pass leaves its evidence (the record, captures for Wireshark, the ladder) in a
 directory that the result names; with --out every run does. A verdict is one of
@@ -50,7 +68,8 @@ directory that the result names; with --out every run does. A verdict is one of
   PASS          every fault happened, and every claim holds
   FAIL          a claim does not hold
   INCONCLUSIVE  a fault did not happen, or lastack was late: nothing was tested
-  SKIP          this kernel lacks what the scenario needs
+  SKIP          this kernel lacks what the scenario needs, or with --stock its
+                timers take more than 150 s
   ERROR         lastack could not do its work
 
 Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
@@ -58,9 +77,12 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
   lastack run 'close/*' --ip both
   lastack run --all --junit report.xml --out evidence
   lastack run --all --slow
+  lastack run bug.yaml --ip both
+  lastack run idle-close-race --client './mine http://server:8080/'
   lastack run close/fin-lost --repeat 200 --set net.ipv4.tcp_fin_timeout=5
   lastack run close/fin-lost --set server:net.ipv4.tcp_orphan_retries=3 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.ipSaid = cmd.Flags().Changed("ip")
 			return runScenarios(cmd.Context(), f, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -68,6 +90,9 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			names, directive := completeNames(len(args)+1)(cmd, args, word)
+			if len(names) == 0 {
+				return []cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+			}
 			return names, directive
 		},
 	}
@@ -76,6 +101,10 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 	flags.BoolVar(&f.all, "all", false, "play the whole catalogue")
 	flags.BoolVar(&f.slow, "slow", false, "let --all and globs play slow scenarios too")
 	flags.Var(&f.ip, "ip", "address family to play")
+	flags.Var(&f.variant, "variant", "play this variant of a file, and give its verdict")
+	flags.Var(f.programs.of("client"), "client", "run this on the client instead of the file's program")
+	flags.Var(f.programs.of("server"), "server", "run this on the server likewise")
+	flags.Var(&f.programs, "host", "run this on another host likewise; may be given again")
 	flags.Var(&f.repeat, "repeat", "how often to play everything")
 	flags.Var(&f.jobs, "jobs", "how many to play at once (default: as many as fit)")
 	flags.Var(&f.set, "set", "set a sysctl of one host or of both; may be given again")
@@ -86,12 +115,14 @@ Of many the worst counts: FAIL, ERROR, INCONCLUSIVE, PASS.`,
 	flags.BoolVar(&f.json, "json", false, "print one JSON document on stdout, and nothing else there")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print the ladder of every run")
 	complete := map[string]cobra.CompletionFunc{
-		"ip":     cobra.FixedCompletions([]cobra.Completion{"4", "6", "both"}, cobra.ShellCompDirectiveNoFileComp),
-		"repeat": cobra.NoFileCompletions,
-		"jobs":   cobra.NoFileCompletions,
-		"set":    cobra.FixedCompletions([]cobra.Completion{"net.ipv4.", "client:net.ipv4.", "server:net.ipv4."}, cobra.ShellCompDirectiveNoSpace),
-		"out":    cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
-		"junit":  cobra.FixedCompletions([]cobra.Completion{"xml"}, cobra.ShellCompDirectiveFilterFileExt),
+		"ip":      cobra.FixedCompletions([]cobra.Completion{"4", "6", "both"}, cobra.ShellCompDirectiveNoFileComp),
+		"repeat":  cobra.NoFileCompletions,
+		"jobs":    cobra.NoFileCompletions,
+		"variant": cobra.NoFileCompletions,
+		"host":    cobra.NoFileCompletions,
+		"set":     cobra.FixedCompletions([]cobra.Completion{"net.ipv4.", "client:net.ipv4.", "server:net.ipv4."}, cobra.ShellCompDirectiveNoSpace),
+		"out":     cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+		"junit":   cobra.FixedCompletions([]cobra.Completion{"xml"}, cobra.ShellCompDirectiveFilterFileExt),
 	}
 	for name, function := range complete {
 		if err := cmd.RegisterFlagCompletionFunc(name, function); err != nil {
@@ -140,19 +171,22 @@ func runScenarios(parent context.Context, f runFlags, args []string, stdout, std
 
 // choose picks what is to be played, and counts the slow scenarios that are
 // left out.
-func (f *runFlags) choose(args []string) (chosen []harness.Scenario, left int, err error) {
+func (f *runFlags) choose(args []string) (chosen []choice, left int, err error) {
 	switch {
 	case f.all && len(args) > 0:
 		return nil, 0, fmt.Errorf("run either --all or %q, not both", args[0])
-	case f.all && f.slow:
-		return scenarios.All(), 0, nil
+	case f.all && f.one():
+		return nil, 0, errors.New("--all plays the catalogue: --variant, --client, --server and --host are for scenario files and stories")
 	case f.all:
-		chosen, left = quick(scenarios.All())
-		return chosen, left, nil
+		list, left := scenarios.All(), 0
+		if !f.slow {
+			list, left = quick(list)
+		}
+		return catalogue(list), left, nil
 	case len(args) == 0:
 		return nil, 0, errors.New("run which scenarios? name them, or use --all; see lastack list")
 	}
-	return choose(scenarios.All(), args, f.slow)
+	return f.pick(args)
 }
 
 // open makes a pool in which labs take what --set asks for: a setting that
@@ -188,9 +222,11 @@ type playing struct {
 	stdout   io.Writer
 	stderr   io.Writer
 
-	// By job: what the outputs at the end need of each run, and no more.
-	runs  []*record.Run
-	views []*record.RunView
+	// By job: what the outputs at the end need of each run, and no more; and the
+	// verdicts that a file has written down, nil where the run stands for itself.
+	groups []*group
+	runs   []*record.Run
+	views  []*record.RunView
 
 	kernel string
 	played int
@@ -198,7 +234,7 @@ type playing struct {
 	ended  []record.Verdict // of the runs, and ERROR for trouble beside them
 }
 
-func newPlaying(f runFlags, places *outputs, chosen []harness.Scenario, stdout, stderr io.Writer) *playing {
+func newPlaying(f runFlags, places *outputs, chosen []choice, stdout, stderr io.Writer) *playing {
 	p := &playing{flags: f, places: places, stdout: stdout, stderr: stderr}
 	results := stdout
 	if f.json {
@@ -213,15 +249,25 @@ func newPlaying(f runFlags, places *outputs, chosen []harness.Scenario, stdout, 
 		Color: colored(results), Live: live(stderr), Verbose: f.verbose, Width: width(stdout, stderr), Repeat: f.repeat.n,
 	})
 	for i := range f.repeat.n {
-		for _, sc := range chosen {
-			for _, ip := range f.ip {
-				p.jobs = append(p.jobs, p.job(sc, ip, i))
-			}
+		for _, c := range chosen {
+			p.add(c, i)
 		}
 	}
 	p.runs = make([]*record.Run, len(p.jobs))
 	p.views = make([]*record.RunView, len(p.jobs))
 	return p
+}
+
+// add adds the runs of what was chosen.
+func (p *playing) add(c choice, repetition int) {
+	if c.file == nil {
+		for _, ip := range p.flags.ip {
+			p.jobs = append(p.jobs, p.job(c.scenario, ip, repetition, p.flags.repro(c.scenario.Name, "", ip)))
+			p.groups = append(p.groups, nil)
+		}
+		return
+	}
+	p.addFile(c, repetition)
 }
 
 // trouble is something that went wrong beside the runs.
@@ -232,9 +278,9 @@ func (p *playing) trouble(err error) {
 
 // job is one run. The terminal learns of its begin from the play itself, once:
 // a run whose harness was late is played again.
-func (p *playing) job(sc harness.Scenario, ip, repetition int) harness.Job {
+func (p *playing) job(sc harness.Scenario, ip, repetition int, repro string) harness.Job {
 	f := &p.flags
-	o := harness.Options{IP: ip, Sysctls: f.set, Stock: f.stock, Out: p.places.dir, Repro: f.repro(sc.Name, ip)}
+	o := harness.Options{IP: ip, Sysctls: f.set, Stock: f.stock, Out: p.places.dir, Repro: repro}
 	if o.Out != "" && f.repeat.n > 1 {
 		digits := len(strconv.Itoa(f.repeat.n))
 		o.Out = filepath.Join(o.Out, fmt.Sprintf("repeat-%0*d", digits, repetition+1))
@@ -242,7 +288,7 @@ func (p *playing) job(sc harness.Scenario, ip, repetition int) harness.Job {
 	var once sync.Once
 	play := sc.Play
 	sc.Play = func(s *harness.Stage) {
-		once.Do(func() { p.terminal.Begin(sc.Name, defaultPlay, ip) })
+		once.Do(func() { p.terminal.Begin(sc.Name, cmp.Or(sc.Variant, defaultPlay), ip) })
 		play(s)
 	}
 	return harness.Job{Scenario: sc, Options: o}
@@ -252,8 +298,12 @@ func (p *playing) job(sc harness.Scenario, ip, repetition int) harness.Job {
 const defaultPlay = "default"
 
 // repro is the command that plays one run again and shows it.
-func (f *runFlags) repro(name string, ip int) string {
-	words := []string{"lastack", "run", name, "--ip", strconv.Itoa(ip), "-v"}
+func (f *runFlags) repro(name, variant string, ip int) string {
+	words := []string{"lastack", "run", quote(name), "--ip", strconv.Itoa(ip), "-v"}
+	if variant != "" {
+		words = append(words, "--variant", quote(variant))
+	}
+	words = append(words, f.programs.words()...)
 	if f.stock {
 		words = append(words, "--stock")
 	}
@@ -272,7 +322,7 @@ func (p *playing) done(i int, r *record.Run, err error) {
 	job := &p.jobs[i]
 	if r == nil {
 		r = &record.Run{
-			Scenario: job.Scenario.Name, Summary: job.Scenario.Summary, Play: defaultPlay, IP: job.Options.IP,
+			Scenario: job.Scenario.Name, Summary: job.Scenario.Summary, Play: cmp.Or(job.Scenario.Variant, defaultPlay), IP: job.Options.IP,
 			Verdict: record.Error, Repro: job.Options.Repro,
 		}
 	}
@@ -284,9 +334,10 @@ func (p *playing) done(i int, r *record.Run, err error) {
 			r.Why += "; " + err.Error()
 		}
 	}
-	p.terminal.End(r)
 	p.played++
-	p.ended = append(p.ended, r.Verdict)
+	if g := p.groups[i]; g != nil {
+		r.Wanted = g.wants(r.Play)
+	}
 	if p.kernel == "" {
 		p.kernel = r.Kernel
 	}
@@ -294,6 +345,13 @@ func (p *playing) done(i int, r *record.Run, err error) {
 		v := r.View()
 		p.views[i] = &v
 	}
+	if g := p.groups[i]; g != nil {
+		if r = p.gather(g, r); r == nil {
+			return
+		}
+	}
+	p.terminal.End(r)
+	p.ended = append(p.ended, r.Verdict)
 	if p.places.junit != "" {
 		p.runs[i] = r
 	}

@@ -142,3 +142,22 @@ func TestDoctor(t *testing.T) {
 	}
 	checkColumns(t, "doctor", got.Stdout)
 }
+
+// TestDirectoryThatIsGone: the catalogue needs no directory of the caller's; of a
+// program the error says what is missing.
+func TestDirectoryThatIsGone(t *testing.T) {
+	needLabs(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PWD", dir)
+	if got := lastack(t.Context(), "run", "close/fin-lost"); got.Status != 0 {
+		t.Errorf("%+v", got)
+	}
+	got := lastack(t.Context(), "try", "--server", builtinServer, "--", "builtin:download", "http://server:8080/")
+	if got.Status != 2 || !strings.Contains(strings.Join(strings.Fields(got.Stdout), " "), "the directory of its caller: getwd: no such file or directory") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -38,7 +38,7 @@ func finished(t *testing.T, f runFlags, partial bool, verdicts ...record.Verdict
 		f.repeat.n++
 	}
 	var stdout, stderr bytes.Buffer
-	p := newPlaying(f, &outputs{junit: string(f.junit)}, sample[:1], &stdout, &stderr)
+	p := newPlaying(f, &outputs{junit: string(f.junit)}, catalogue(sample[:1]), &stdout, &stderr)
 	for i, v := range verdicts {
 		p.done(i, played(sample[0].Name, 4, v), nil)
 	}
@@ -84,7 +84,7 @@ func TestExitStatus(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	for _, json := range []bool{false, true} {
 		var stdout, stderr bytes.Buffer
-		p := newPlaying(runFlags{json: json, ip: families{4}, repeat: count{n: 1}}, &outputs{}, sample[:1], &stdout, &stderr)
+		p := newPlaying(runFlags{json: json, ip: families{4}, repeat: count{n: 1}}, &outputs{}, catalogue(sample[:1]), &stdout, &stderr)
 		p.left = 2
 		p.done(0, played(sample[0].Name, 4, record.Pass), nil)
 		if err := p.finish(false); err != nil {
@@ -169,7 +169,7 @@ func TestJUnit(t *testing.T) {
 func TestErrors(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	f := runFlags{ip: families{4}, repeat: count{n: 3}, json: true}
-	p := newPlaying(f, &outputs{}, sample[:1], &stdout, &stderr)
+	p := newPlaying(f, &outputs{}, catalogue(sample[:1]), &stdout, &stderr)
 	p.done(0, nil, errors.New("no lab"))
 	p.done(1, played(sample[0].Name, 4, record.Pass), errors.New("no evidence"))
 	p.done(2, played(sample[0].Name, 4, record.Fail), errors.New("no evidence"))
@@ -187,7 +187,7 @@ func TestJobs(t *testing.T) {
 		ip: families{4, 6}, repeat: count{n: 10}, stock: true,
 		set: settings{{Host: "server", Key: "net.ipv4.tcp_rmem", Value: "1 2 3"}},
 	}
-	p := newPlaying(f, &outputs{dir: "evidence"}, sample[:2], &bytes.Buffer{}, &bytes.Buffer{})
+	p := newPlaying(f, &outputs{dir: "evidence"}, catalogue(sample[:2]), &bytes.Buffer{}, &bytes.Buffer{})
 	if len(p.jobs) != 40 {
 		t.Fatalf("%d jobs, want 40", len(p.jobs))
 	}
@@ -208,7 +208,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	f.repeat.n = 1
-	p = newPlaying(f, &outputs{dir: "evidence"}, sample[:1], &bytes.Buffer{}, &bytes.Buffer{})
+	p = newPlaying(f, &outputs{dir: "evidence"}, catalogue(sample[:1]), &bytes.Buffer{}, &bytes.Buffer{})
 	if got := p.jobs[0].Options.Out; got != "evidence" {
 		t.Errorf("without repetitions the evidence goes below %q", got)
 	}

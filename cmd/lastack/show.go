@@ -17,16 +17,22 @@ func newShow() *cobra.Command {
 		Short: "Show what a scenario does and claims",
 		Long: `Shows one scenario: what happens on the wire, the claims that are judged, where
 to read about it, what it needs of the kernel, what it answers to statements
-that are taught (docs/textbook.md), and the command that plays it.`,
-		Example: `  lastack show close/last-ack-lost`,
-		Args:    atMost(1),
+that are taught (docs/textbook.md), and the command that plays it. Of a story it
+shows the scenario file, which can be saved and changed.`,
+		Example: `  lastack show close/last-ack-lost
+  lastack show idle-close-race`,
+		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("show which scenario? see lastack list")
 			}
+			if list, _, err := findStories(args[0]); err == nil && len(list) == 1 && !isGlob(args[0]) {
+				fmt.Fprint(cmd.OutOrStdout(), storyDescription(list[0].file))
+				return nil
+			}
 			sc, err := find(scenarios.All(), args[0])
 			if err != nil {
-				return err
+				return nearStory(err, args)
 			}
 			fmt.Fprint(cmd.OutOrStdout(), description(sc))
 			return nil

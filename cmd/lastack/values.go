@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/harness/file"
 )
 
 // count is the value of a flag that takes a number from 1 on. The zero value
@@ -55,6 +58,98 @@ func (p *pathValue) Set(text string) error {
 
 // Type is what help calls the value.
 func (p *pathValue) Type() string { return "PATH" }
+
+// word is the value of a flag that is a name.
+type word string
+
+// String is the word.
+func (w *word) String() string { return string(*w) }
+
+// Set takes the word from the command line.
+func (w *word) Set(text string) error {
+	if text == "" {
+		return errors.New("the name is empty")
+	}
+	*w = word(text)
+	return nil
+}
+
+// Type is what help calls the value.
+func (w *word) Type() string { return "V" }
+
+// programs are commands by host, and the value of --host, which may be given
+// again and again.
+type programs map[string][]string
+
+// String is "": no program is replaced unless asked for.
+func (p programs) String() string { return "" }
+
+// Set takes HOST=CMD from the command line.
+func (p programs) Set(text string) error {
+	host, command, ok := strings.Cut(text, "=")
+	if !ok || host == "" {
+		return errors.New("it is written HOST=CMD, as in proxy=./my-proxy")
+	}
+	return p.set(host, command)
+}
+
+func (p programs) set(host, command string) error {
+	words, err := file.Words(command)
+	if err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "read command: "))
+	}
+	if _, twice := p[host]; twice {
+		return fmt.Errorf("%s has a command already", host)
+	}
+	p[host] = words
+	return nil
+}
+
+// Type is what help calls the value.
+func (p programs) Type() string { return "HOST=CMD" }
+
+// flag is the flag that sets the program of a host.
+func (p programs) flag(host string) string {
+	if host == hosts[0] || host == hosts[1] {
+		return "--" + host
+	}
+	return "--host " + host
+}
+
+// words are the flags as they are typed.
+func (p programs) words() (words []string) {
+	for _, host := range slices.Sorted(maps.Keys(p)) {
+		var command []string
+		for _, w := range p[host] {
+			command = append(command, quote(w))
+		}
+		text := strings.Join(command, " ")
+		if host == hosts[0] || host == hosts[1] {
+			words = append(words, "--"+host, quote(text))
+		} else {
+			words = append(words, "--host", quote(host+"="+text))
+		}
+	}
+	return words
+}
+
+// of is the flag that sets the program of one host.
+func (p programs) of(host string) *program { return &program{p, host} }
+
+// program is the value of --client and --server.
+type program struct {
+	all  programs
+	host string
+}
+
+// String is "".
+func (p *program) String() string { return "" }
+
+// Set takes the command from the command line.
+func (p *program) Set(text string) error { return p.all.set(p.host, text) }
+
+// Type is what help calls the value.
+func (p *program) Type() string { return "CMD" }
 
 // families is the value of --ip: the address families to be played.
 type families []int

@@ -4,16 +4,16 @@ package tool_test
 // internal packages: they want an arrow of their own. A star stands for one element of the path; a row that names its room
 // exactly counts before one with a star. A package without a row is an error, so that a new room gets its arrows on purpose.
 var arrows = []row{
-	{room: "cmd/lastack", to: []string{"scenarios", "harness/file", "harness/check", "harness/report", "harness/matrix", "harness/analyze", "harness"}},
+	{room: "cmd/lastack", to: []string{"scenarios", "harness/file", "harness/check", "harness/report", "harness/matrix", "harness/analyze", "harness", "internal/nearest"}},
 	{room: "suites/specs", to: []string{"scenarios", "harness"}},
 	{room: "suites/*", to: []string{"suites/specs", "harness/file", "harness/check", "harness/matrix", "harness/analyze"}},
-	{room: "suites/kernel", to: []string{"suites/specs", "suites/kernel/docs"}},
+	{room: "suites/kernel", to: []string{"suites/specs", "suites/kernel/docs", "harness/matrix"}},
 	{room: "suites/kernel/docs", to: []string{"scenarios", "harness"}},
 	{room: "scenarios", to: []string{"scenarios/*"}},
 	{room: "scenarios/stories", to: []string{"harness/file", "harness", "harness/record", "harness/expect"}},
 	{room: "scenarios/*", to: []string{"harness", "harness/record", "harness/expect"}},
-	{room: "harness/file", to: []string{"harness"}},
-	{room: "harness/check", to: []string{"harness"}},
+	{room: "harness/file", to: []string{"harness", "harness/record", "harness/expect", "internal/nearest"}},
+	{room: "harness/check", to: []string{"harness", "internal/nearest"}},
 	{room: "harness/matrix", to: []string{"harness"}},
 	{room: "harness/analyze", to: []string{"harness/file", "harness/record", "inject/capture"}},
 	{room: "harness/report", to: []string{"harness/record"}},
@@ -32,11 +32,13 @@ var arrows = []row{
 	{room: "inject/capture", to: []string{"inject/tcp"}},
 	{room: "inject/tcp", to: []string{"inject/tcp/internal/codec"}},
 	{room: "inject/tcp/internal/codec"},
+	{room: "internal/nearest"}, // which word was meant; it knows no room
 	{room: "netenv", to: []string{"netenv/keeper"}},
 	{room: "netenv/keeper"}, // a leaf: its init decides whether this process is a keeper, before anything else begins
 
-	// Records to test with. Only tests may import it, and any may.
+	// Records and captures to test with. Only tests may import it, and any may.
 	{room: "harness/internal/recordtest", to: []string{"harness/record"}, testSupport: true},
+	{room: "internal/capturetest", to: []string{"inject/tcp"}, testSupport: true},
 }
 
 // The packages of others that not every room may know, and who may. A path stands for what lies below it too.

@@ -1,0 +1,6 @@
+//go:build !race
+
+package application
+
+// raceDetector tells whether these tests were built with it.
+const raceDetector = false

@@ -1,0 +1,33 @@
+// Asks the server and prints its answer.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	conn, err := net.DialTimeout("tcp", "server:8080", 1600*time.Millisecond)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(1600 * time.Millisecond))
+	if _, err := fmt.Fprintln(conn, "hello"); err != nil {
+		log.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	switch {
+	case err != nil:
+		log.Fatal(err)
+	case !bytes.HasSuffix(answer, []byte("end\n")):
+		log.Fatal("the answer was cut short")
+	}
+	os.Stdout.Write(answer)
+}

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Downloads a file into the directory for files.
+set -e
+curl -fsS --max-time 1.8 -o "$LASTACK_DIR/out.txt" http://server:8080/file
