@@ -141,6 +141,9 @@ func (m *Maker) read(t time.Duration, conn int, host string, state tcp.State, se
 	case tcp.FinWait1, tcp.LastAck:
 		x.Timer, x.Expires = "retransmit", 204*time.Millisecond
 	}
+	if x.Timer != "" {
+		x.Latest = x.Expires + 40*time.Microsecond
+	}
 	m.Run.States = append(m.Run.States, x)
 }
 
