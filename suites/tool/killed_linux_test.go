@@ -91,7 +91,7 @@ func killMany(t *testing.T, user *syscall.Credential) {
 	}
 	names := slices.Sorted(maps.Keys(others))
 	first := rand.IntN(len(names))
-	for i := range soak(3, 20*len(names)) {
+	for i := range soak(3, 10*len(names)) {
 		name := names[(first+i)%len(names)]
 		moments = append(moments, moment{name: "any instant of " + name, args: others[name]})
 	}
