@@ -13,8 +13,9 @@ import (
 // Judge holds a finished record against a scenario's claims and enters what it
 // finds. The run's verdict was PASS, FAIL or INCONCLUSIVE before, by the play
 // itself; a failed claim makes a PASS a FAIL, and an inconclusive run stays
-// inconclusive whatever the claims say. A judge that panics makes it an ERROR:
-// that is a defect of the claim, and refutes nothing.
+// inconclusive whatever the claims say. A Given that does not hold makes a PASS
+// INCONCLUSIVE, and then too the other claims say nothing. A judge that panics
+// makes it an ERROR: that is a defect of the claim, and refutes nothing.
 func Judge(sc *Scenario, r *record.Run) {
 	r.Claims = append([]record.Claim(nil), played(r)...)
 	for i := range sc.Claims {
@@ -22,6 +23,12 @@ func Judge(sc *Scenario, r *record.Run) {
 	}
 	if r.Verdict != record.Pass {
 		return
+	}
+	for _, c := range r.Claims {
+		if c.Given && c.Verdict == record.Fail {
+			r.Verdict, r.Why = record.Inconclusive, "not given: "+c.Sentence
+			return
+		}
 	}
 	for _, c := range r.Claims {
 		switch {
@@ -46,7 +53,7 @@ func played(r *record.Run) []record.Claim {
 type failed string
 
 func judge(c *Claim, r *record.Run) (out record.Claim) {
-	out = record.Claim{Sentence: c.Says, Verdict: record.Pass}
+	out = record.Claim{Sentence: c.Says, Given: c.Given, Verdict: record.Pass}
 	defer func() {
 		switch why := recover().(type) {
 		case nil:

@@ -16,17 +16,18 @@ type turn struct {
 
 // errUnmeasured: a rule counts bytes from the end of a turn, which no wire can
 // know while the turn lasts.
-var errUnmeasured = errors.New("the length of a turn is not known")
+var errUnmeasured = errors.New("a rule counts bytes from the end of a turn, and the fault-free play, which is played first to know where that is, did not come to it")
 
-// measureBound is how long a fault-free play may wait for one thing. It may
-// well wait in vain, for what only the fault brings about: all that it is asked
-// for is how long the turns before that were.
+// measureBound is how long a fault-free play may wait for one thing that peers
+// do. It may well wait in vain, for what only the fault brings about: all that it
+// is asked for is how long the turns before that were. Programs have the whole
+// bound: one may take long to start.
 const measureBound = 3 * time.Second
 
 // measure plays the scenario without its rules, and notes how long each turn
 // was.
 func measure(ctx context.Context, sc *Scenario, v variant, o Options) error {
-	o.measuring, o.Out, o.Bound = true, "", measureBound
+	o.measuring, o.Out = true, ""
 	_, _, err := once(ctx, sc, variant{name: v.name, play: v.play, claim: -1}, o, false, nil)
 	return err
 }

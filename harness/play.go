@@ -251,7 +251,9 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	bound = timescale(bound)
 	s := &Stage{IP: o.IP, name: sc.Name, ctx: ctx, base: bound, bound: bound, stock: o.Stock, pinned: map[string]bool{}}
 	l.stage = s
-	s.turns, s.measuring = o.turns, o.measuring
+	if s.turns, s.measuring = o.turns, o.measuring; s.measuring {
+		s.bound = min(bound, timescale(measureBound))
+	}
 	config := inject.WireConfig{Step: !o.Flow, Log: true}
 	names := map[string]*Host{}
 	for _, e := range env.Hosts() {

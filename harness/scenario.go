@@ -48,6 +48,10 @@ type Scenario struct {
 type Claim struct {
 	// Says is the sentence.
 	Says string
+	// Given: the claim is a precondition of the others, as that the fault came to
+	// the wire. A run in which it does not hold tested nothing, and is
+	// INCONCLUSIVE.
+	Given bool
 	// Judge holds the record against it. Its first failed expectation ends it.
 	Judge func(g gomega.Gomega, r *record.Run)
 	// Refute is a change under which this very claim fails while the run is

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,44 +17,52 @@ import (
 
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/check"
-	"github.com/lastack/lastack/harness/file"
 	"github.com/lastack/lastack/harness/record"
 )
 
 // checkFlags are what the flags of check say.
 type checkFlags struct {
-	server, ready, underTest, judge, effects, shard string
-	points, faults, exclude, cells, output, ignore  []string
-	ip                                              families
-	conn, shallow, jobs                             count
-	seed                                            uint64
-	patience                                        time.Duration
-	set                                             settings
-	deep, list, json, strict, verbose               bool
-	junit, out, save                                pathValue
+	server, judge, effects            command
+	ready                             readyValue
+	underTest                         sideValue
+	shard                             texts
+	points, faults, exclude, cells    texts
+	output, ignore                    texts
+	ip                                families
+	conn, shallow, jobs               count
+	seed                              seedValue
+	patience                          span
+	set                               settings
+	deep, list, json, strict, verbose bool
+	junit, out, save                  pathValue
+	given                             func(flag string) bool
 }
 
 func newCheck() *cobra.Command {
-	f := checkFlags{ip: families{4}, conn: count{n: 1, most: 10_000}, shallow: count{most: 1_000_000}, jobs: count{most: 10_000}}
+	f := checkFlags{
+		ip: families{4}, conn: count{n: 1, most: 10_000}, shallow: count{most: 1_000_000}, jobs: count{most: 10_000},
+		underTest: check.Client, seed: 1, patience: span(10 * time.Second),
+	}
 	cmd := &cobra.Command{
-		Use:   "check --server COMMAND [FLAGS] -- CLIENT [ARGUMENTS]",
+		Use:   "check --server CMD [FLAGS] -- CLIENT [ARGUMENT]...",
 		Short: "Break a connection of your program at every point, in every way",
-		Long: `Plays a client and a server of yours in labs of their own, first without a fault,
-then with each fault at each point of their connection, and says what the program
-under test made of it: did it crash, hang, fail where TCP had repaired all, take
-half an answer for a whole one, or do something twice?
+		Long: `Plays a client and a server of yours in labs of their own: first without a
+fault, then with each fault at each point of their connection. It says what the
+program under test made of it: did it crash, hang, fail where TCP had repaired
+all, take half an answer for a whole one, or do something twice?
 
 The command after -- is the client; it reaches the server under the name
-"server". {dir} in a command is a directory that its host has for itself; /tmp and
-HOME are the host's own too.
+"server". {dir} in a command is a directory that its host has for itself; /tmp
+and HOME are the host's own too.
 
 A cell is POINT/FAULT[/SIDE], as server.FIN/rst-instead/client. A finding is one
-symptom; its first cell is played five times more, and one that never comes again
-does not count. docs/check.md says what each fault does and what is found when.`,
-		Example: `  lastack check --server './srv --port 8080' -- curl -fsS http://server:8080/file
+symptom; its first cell is played five times more, and one that never comes
+again does not count. docs/check.md says what each fault does and what is found
+when.`,
+		Example: `  lastack check --server './srv --port 80' -- curl -fsS http://server/file
   lastack check --server './srv' --under-test server -- ./client
   lastack check --server './srv' --list -- ./client
-  lastack check --server './srv' --cell 'server.FIN/rst-instead/client' -- ./client
+  lastack check --server ./srv --cell server.FIN/rst-instead/client -- ./client
   lastack check --server './srv' --shard 1/4 --out part-1 -- ./client`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,35 +70,36 @@ does not count. docs/check.md says what each fault does and what is found when.`
 			if dash < 0 && len(args) > 0 || dash > 0 {
 				return fmt.Errorf("what is %q? the client's command stands behind --, as in lastack check --server './srv' -- ./client", args[0])
 			}
+			f.given = cmd.Flags().Changed
 			return checkPair(cmd.Context(), f, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.server, "server", "", "`COMMAND` of the server")
-	flags.StringVar(&f.ready, "ready", "", "when the server serves: listen:PORT or log:REGEXP\n(default: it listens on any port); `WHEN`")
-	flags.StringVar(&f.underTest, "under-test", check.Client, "whom the findings are about: client, server or both; `SIDE`")
+	flags.Var(&f.server, "server", "the server's command")
+	flags.Var(&f.ready, "ready", "when the server is ready: a port that it listens on, or a line that it writes (default: it listens on any port)")
+	flags.Var(&f.underTest, "under-test", "whom the findings are about: client, server or both")
 	flags.Var(&f.ip, "ip", "address family, 4 or 6")
 	flags.Var(&f.conn, "conn", "which connection is struck")
-	flags.StringArrayVar(&f.points, "points", nil, "only points that match `GLOB`; may be given again")
-	flags.StringArrayVar(&f.faults, "faults", nil, "only faults that match `GLOB`; may be given again")
-	flags.StringArrayVar(&f.exclude, "exclude", nil, "no cells that match `GLOB`; may be given again")
-	flags.StringArrayVar(&f.cells, "cell", nil, "only this `CELL`; may be given again")
+	flags.Var(f.points.of("GLOB"), "points", "only points that match; may be given again")
+	flags.Var(f.faults.of("GLOB"), "faults", "only faults that match; may be given again")
+	flags.Var(f.exclude.of("GLOB"), "exclude", "no cells that match; may be given again")
+	flags.Var(f.cells.of("CELL"), "cell", "only this cell; may be given again")
 	flags.BoolVar(&f.deep, "deep", false, "every segment of a turn is a point")
 	flags.Var(&f.shallow, "shallow", "only so many cells, by chance")
-	flags.Uint64Var(&f.seed, "seed", 1, "what --shallow chooses by; `N`")
-	flags.StringVar(&f.shard, "shard", "", "only part i of n, as `i/n`; see lastack merge")
+	flags.Var(&f.seed, "seed", "what --shallow chooses by")
+	flags.Var(f.shard.of("I/N"), "shard", "only part I of N; see lastack merge")
 	flags.BoolVar(&f.list, "list", false, "print the cells and end")
-	flags.DurationVar(&f.patience, "patience", 10*time.Second, "how long a client may take, beside three times the\nfault-free run; `TIME`")
-	flags.StringArrayVar(&f.output, "output", nil, "files that match `GLOB` are output, as stdout is; a\nrelative one is below {dir}; may be given again")
-	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave what `REGEXP` matches out of output; may be given\nagain")
-	flags.StringVar(&f.judge, "judge", "", "`COMMAND` that has the last word on a cell: it gets the\ndirectory of the evidence and exits 0 to acquit, 1 to\nconvict, 3 to abstain")
-	flags.StringVar(&f.effects, "effects", "", "`COMMAND` that prints, on the server's host, how often\nthe client's request took effect")
+	flags.Var(&f.patience, "patience", "how long a client may take, beside three times the fault-free run")
+	flags.Var(f.output.of("GLOB"), "output", "files that match are output, as stdout is; a relative one is below {dir}; may be given again")
+	flags.Var(f.ignore.of("REGEXP"), "ignore", "leave what matches out of output; may be given again")
+	flags.Var(&f.judge, "judge", "has the last word on a cell: it gets the directory of the evidence and exits 0 to acquit, 1 to convict, 3 to abstain")
+	flags.Var(&f.effects, "effects", "prints, on the server's host, how often the client's request took effect")
 	flags.Var(&f.jobs, "jobs", "how many labs at once (default: as many as fit)")
 	flags.Var(&f.set, "set", "set a sysctl of one host or of both; may be given again")
 	flags.Var(&f.out, "out", "keep the report and the evidence of findings below `DIR`")
 	flags.Var(&f.junit, "junit", "write a JUnit report to `FILE`")
-	flags.Var(&f.save, "save", "write the one --cell as a scenario file to `FILE`, and end")
+	flags.Var(&f.save, "save", "write the one --cell as a scenario to `FILE`, which is not there yet, and end")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document on stdout, and nothing else there")
 	flags.BoolVar(&f.strict, "strict", false, "let an inconclusive cell count, as worse than PASS")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "list every cell")
@@ -122,8 +132,13 @@ func checkPair(parent context.Context, f checkFlags, client []string, stdout, st
 	if err != nil {
 		return err
 	}
-	if f.save != "" && len(f.cells) != 1 {
-		return errors.New("--save writes one cell: name it with --cell")
+	if f.save != "" {
+		if len(c.Cells) != 1 {
+			return errors.New("--save writes one cell: name it with --cell")
+		}
+		if err := absent(string(f.save)); err != nil {
+			return fmt.Errorf("--save %q: %w", f.save, reason(err))
+		}
 	}
 	places, err := prepare(string(f.out), string(f.junit))
 	if err != nil {
@@ -132,6 +147,17 @@ func checkPair(parent context.Context, f checkFlags, client []string, stdout, st
 	defer places.retreat() // where nothing came to be written
 	ctx, stop := interruptible(parent)
 	defer stop()
+	if len(f.set) > 0 {
+		asks := runFlags{set: f.set}
+		pool, err := asks.open(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return interrupted("nothing was played")
+			}
+			return err
+		}
+		pool.Close() // what it was for is over
+	}
 	switch {
 	case f.list:
 		return listCells(ctx, c, stdout, stderr)
@@ -155,9 +181,16 @@ func checkPair(parent context.Context, f checkFlags, client []string, stdout, st
 		return err
 	}
 	if r.Partial {
-		return interrupted(fmt.Sprintf("%d cells were played", len(r.Cells)))
+		return interrupted(cellsPlayed(len(r.Cells)))
 	}
 	return ended(r.Verdict.ExitStatus())
+}
+
+func cellsPlayed(n int) string {
+	if n == 1 {
+		return "1 cell was played"
+	}
+	return fmt.Sprintf("%d cells were played", n)
 }
 
 // unprefixed takes the package's name from an error: the command says its own.
@@ -179,13 +212,14 @@ func (p *prefixCut) Unwrap() error { return p.err }
 // config is what the flags say.
 func (f *checkFlags) config(client []string) (check.Config, error) {
 	c := check.Config{
-		Client: client, UnderTest: f.underTest, IP: f.ip[0], Conn: f.conn.n, Deep: f.deep, Patience: f.patience, Jobs: f.jobs.n,
-		Output: f.output, Out: string(f.out), Sysctls: []harness.Sysctl(f.set),
+		Server: f.server.words, Client: client, Judge: f.judge.words, Effects: f.effects.words,
+		UnderTest: string(f.underTest), IP: f.ip[0], Conn: f.conn.n, Deep: f.deep, Patience: time.Duration(f.patience), Jobs: f.jobs.n,
+		Port: uint16(f.ready.listen), Output: f.output.list, Out: string(f.out), Sysctls: []harness.Sysctl(f.set),
 		Selection: check.Selection{
-			Points: f.points, Faults: f.faults, Exclude: f.exclude, Cells: f.cells, Shallow: f.shallow.n, Seed: f.seed,
+			Points: f.points.list, Faults: f.faults.list, Exclude: f.exclude.list, Cells: f.cells.list, Shallow: f.shallow.n, Seed: uint64(f.seed),
 		},
 	}
-	if f.server == "" {
+	if c.Server == nil {
 		return c, errors.New("check which server? as in lastack check --server './srv' -- ./client")
 	}
 	if len(client) == 0 {
@@ -194,79 +228,79 @@ func (f *checkFlags) config(client []string) (check.Config, error) {
 	if len(f.ip) != 1 {
 		return c, errors.New("--ip both: a sweep is of one address family; run it twice")
 	}
-	if f.patience <= 0 {
-		return c, fmt.Errorf("--patience %v: it takes a time as 2s", f.patience)
+	if err := f.exclusive(); err != nil {
+		return c, err
 	}
-	var err error
-	for _, command := range []struct {
-		flag string
-		text string
-		to   *[]string
-	}{{"server", f.server, &c.Server}, {"judge", f.judge, &c.Judge}, {"effects", f.effects, &c.Effects}} {
-		if command.text == "" {
-			continue
-		}
-		if *command.to, err = file.Words(command.text); err != nil {
-			return c, fmt.Errorf("--%s %q: %w", command.flag, command.text, err)
-		}
-	}
-	for _, text := range f.ignore {
-		re, err := regexp.Compile("(?m)" + text)
-		if err != nil {
+	for _, text := range f.ignore.list {
+		if _, err := regexp.Compile(text); err != nil { // as it was written
 			return c, fmt.Errorf("--ignore %q: %w", text, err)
 		}
-		c.Ignore = append(c.Ignore, re)
+		c.Ignore = append(c.Ignore, regexp.MustCompile("(?m)"+text))
 	}
-	for _, glob := range f.output {
+	for _, glob := range f.output.list {
 		if _, err := filepath.Match(glob, ""); err != nil {
 			return c, fmt.Errorf("--output %q: it is no glob", glob)
 		}
-	}
-	if f.ready != "" {
-		if err := f.readiness(&c); err != nil {
-			return c, err
+		if slices.Contains(strings.Split(glob, "/"), "..") {
+			return c, fmt.Errorf("--output %q: want a glob as out/*.bin that goes nowhere above", glob)
 		}
 	}
-	if f.shard != "" {
-		if c.Shard, c.Shards, err = check.ParseShard(f.shard); err != nil {
+	if f.ready.log != "" {
+		c.Ready = regexp.MustCompile(f.ready.log) // the flag has proved it
+	}
+	switch len(f.shard.list) {
+	case 0:
+	case 1:
+		var err error
+		if c.Shard, c.Shards, err = check.ParseShard(f.shard.list[0]); err != nil {
 			return c, fmt.Errorf("--shard: %w", err)
 		}
+	default:
+		return c, errors.New("--shard is given twice: a sweep plays one part")
 	}
 	c.Repro = f.repro(client)
 	return c, nil
 }
 
-func (f *checkFlags) readiness(c *check.Config) error {
-	kind, what, _ := strings.Cut(f.ready, ":")
-	switch kind {
-	case "listen":
-		port, err := strconv.ParseUint(strings.TrimSpace(what), 10, 16)
-		if err != nil || port == 0 {
-			return fmt.Errorf("--ready %q: want a port from 1 to 65535, as listen:8080", f.ready)
+// exclusive refuses flags of which one would be ignored.
+func (f *checkFlags) exclusive() error {
+	for _, both := range []struct {
+		flag   string
+		others []string
+		why    string
+	}{
+		{"list", []string{"save", "json", "out", "junit", "strict", "verbose"}, "--list plays no cell, so there is no report"},
+		{"save", []string{"json", "out", "junit", "strict", "verbose"}, "--save plays no cell, so there is no report"},
+		{"cell", []string{"points", "faults", "exclude", "shallow", "shard"}, "--cell names the cells that are played, and nothing chooses among them"},
+	} {
+		for _, other := range both.others {
+			if f.given(both.flag) && f.given(other) {
+				return fmt.Errorf("--%s and --%s exclude each other: %s", both.flag, other, both.why)
+			}
 		}
-		c.Port = uint16(port)
-		return nil
-	case "log":
-		var err error
-		if c.Ready, err = regexp.Compile(strings.TrimSpace(what)); err != nil {
-			return fmt.Errorf("--ready %q: %w", f.ready, err)
-		}
-		return nil
 	}
-	return fmt.Errorf("--ready %q: it is listen:PORT or log:REGEXP", f.ready)
+	if f.given("seed") && !f.given("shallow") {
+		return errors.New("--seed is what --shallow chooses by, and there is no --shallow")
+	}
+	return nil
 }
 
 // repro is the command that a cell is added to, to be played alone.
 func (f *checkFlags) repro(client []string) string {
-	words := []string{"lastack", "check", "--server", quote(f.server)}
+	words := []string{"lastack", "check", "--server", quote(f.server.text)}
 	add := func(flag, value string) {
 		if value != "" {
 			words = append(words, flag, quote(value))
 		}
 	}
-	add("--ready", f.ready)
+	switch {
+	case f.ready.listen > 0:
+		add("--ready", strconv.Itoa(f.ready.listen))
+	case f.ready.log != "":
+		add("--ready", "log:"+f.ready.log)
+	}
 	if f.underTest != check.Client {
-		add("--under-test", f.underTest)
+		add("--under-test", string(f.underTest))
 	}
 	if f.ip[0] != 4 {
 		add("--ip", strconv.Itoa(f.ip[0]))
@@ -274,17 +308,17 @@ func (f *checkFlags) repro(client []string) string {
 	if f.conn.n != 1 {
 		add("--conn", strconv.Itoa(f.conn.n))
 	}
-	if f.patience != 10*time.Second {
+	if f.patience != span(10*time.Second) {
 		add("--patience", f.patience.String())
 	}
-	for _, o := range f.output {
+	for _, o := range f.output.list {
 		add("--output", o)
 	}
-	for _, i := range f.ignore {
+	for _, i := range f.ignore.list {
 		add("--ignore", i)
 	}
-	add("--judge", f.judge)
-	add("--effects", f.effects)
+	add("--judge", f.judge.text)
+	add("--effects", f.effects.text)
 	for _, s := range f.set {
 		text := s.Key + "=" + s.Value
 		if s.Host != "" {
@@ -312,7 +346,7 @@ func listCells(ctx context.Context, c check.Config, stdout, stderr io.Writer) er
 	for _, x := range excluded {
 		total += x.Count
 	}
-	fmt.Fprintf(stderr, "%d cells; %d have no meaning and are left out:\n", len(names), total)
+	fmt.Fprintln(stderr, listed(len(names), total))
 	for _, x := range excluded {
 		fmt.Fprintf(stderr, "  %4d  %s\n", x.Count, x.Reason)
 	}
@@ -320,6 +354,25 @@ func listCells(ctx context.Context, c check.Config, stdout, stderr io.Writer) er
 		return ended(statusNothing)
 	}
 	return nil
+}
+
+// listed sums a list up.
+func listed(cells, left int) string {
+	text := cellCount(cells)
+	switch left {
+	case 0:
+		return text
+	case 1:
+		return text + "; 1 has no meaning and is left out:"
+	}
+	return fmt.Sprintf("%s; %d have no meaning and are left out:", text, left)
+}
+
+func cellCount(n int) string {
+	if n == 1 {
+		return "1 cell"
+	}
+	return fmt.Sprintf("%d cells", n)
 }
 
 // reportTo says where a report goes.

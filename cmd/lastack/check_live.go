@@ -70,7 +70,7 @@ func (s *sweeping) line(p *check.Progress) string {
 			found++
 		}
 	}
-	text := fmt.Sprintf("%d of %d cells, %.0f per second, %d with a symptom", p.Done, len(p.Cells), float64(p.Done)/max(p.Elapsed.Seconds(), 0.001), found)
+	text := fmt.Sprintf("%d of %s, %.0f per second, %d with a symptom", p.Done, cellCount(len(p.Cells)), float64(p.Done)/max(p.Elapsed.Seconds(), 0.001), found)
 	if p.Replaying != "" {
 		text = "playing again " + record.Printable(p.Replaying)
 	}

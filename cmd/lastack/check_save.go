@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/lastack/lastack/harness/check"
 )
@@ -17,12 +20,21 @@ func saveCell(ctx context.Context, c check.Config, name string) error {
 		}
 		return unprefixed(err)
 	}
-	err = check.WriteFile(name, func(w io.Writer) error {
-		_, err := io.WriteString(w, text)
-		return err
-	})
-	if err != nil {
+	if err := writeNew(name, text); err != nil {
 		return fmt.Errorf("--save %q: %w", name, reason(err))
 	}
 	return nil
+}
+
+// absent proves, before anything is played, that a file can be written that is not
+// there yet.
+func absent(name string) error {
+	_, err := os.Lstat(name)
+	switch {
+	case err == nil:
+		return errors.New("file exists")
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return writable(filepath.Dir(name))
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lastack/lastack/harness"
@@ -111,6 +113,9 @@ func nearStory(err error, words []string) error {
 		if _, unknown := find(scenarios.All(), w); unknown == nil {
 			continue
 		}
+		if n, err := strconv.Atoi(strings.TrimPrefix(w, storyFamily)); err == nil {
+			return numbered(w, n)
+		}
 		var names []string
 		for _, s := range stories.All() {
 			names = append(names, s.Name)
@@ -121,6 +126,25 @@ func nearStory(err error, words []string) error {
 		break
 	}
 	return err
+}
+
+// storyNumbers is the comment of a story that says which published bugs it plays.
+var storyNumbers = regexp.MustCompile(`(?m)^# Stor(?:y|ies) ([0-9][0-9, and]*)\.$`)
+
+// numbered complains of a story's number in the place of a name.
+func numbered(word string, n int) error {
+	var found []string
+	for _, s := range stories.All() {
+		for _, m := range storyNumbers.FindAllStringSubmatch(s.Text, -1) {
+			if slices.Contains(strings.FieldsFunc(m[1], func(r rune) bool { return r < '0' || r > '9' }), strconv.Itoa(n)) {
+				found = append(found, s.Name)
+			}
+		}
+	}
+	if found == nil {
+		return fmt.Errorf("unknown scenario %q: scenarios and stories go by name; see lastack list", word)
+	}
+	return fmt.Errorf("unknown scenario %q: stories go by name, and story %d is %s", word, n, strings.Join(found, " and "))
 }
 
 // readFile reads the scenarios of a file: FILE, or FILE#NAME for one of several.

@@ -110,12 +110,15 @@ func TestOneVariant(t *testing.T) {
 		{args: []string{name}, variant: "mended", err: "plain has no such variant"},
 		{args: []string{name + "#plane"}, err: `holds no scenario "plane"; the nearest is "plain"`},
 		{args: []string{name + "#bug"}, variant: "mended{n=3}", err: "is not played with n=3"},
+		{args: []string{name + "#bug"}, variant: "mended{n=1", err: "values stand in brackets behind it"},
+		{args: []string{name + "#bug"}, variant: "mended{}", err: "values stand in brackets behind it"},
+		{args: []string{name + "#plain"}, variant: "default{n=1}", err: "plain has no values: say --variant default"},
 		{args: []string{name + "#bug"}, programs: programs{"proxy": {"sh"}}, err: "--host proxy: bug runs no program on proxy"},
 		{args: []string{name + "#bug"}, programs: programs{"client": {"no-such-program"}}, err: `--client: there is no program "no-such-program"`},
 		{args: []string{"close/fin-lost"}, variant: "mended", err: "close/fin-lost runs no programs"},
 		{args: []string{"missing.yaml"}, err: "missing.yaml: no such file"},
 		{args: []string{"idle-close-raec"}, err: `the nearest is "stories/idle-close-race"`},
-		{args: []string{"idle-close-race", "stories/idle-*"}, variant: "mended", jobs: []string{"stories/idle-close-race mended 4"}},
+		{args: []string{"idle-close-race", "stories/idle-close-ra*"}, variant: "mended", jobs: []string{"stories/idle-close-race mended 4"}},
 	} {
 		f := runFlags{ip: families{4}, repeat: count{n: 1}, variant: word(c.variant), programs: c.programs}
 		chosen, _, err := f.choose(c.args)
@@ -175,6 +178,10 @@ func TestTryRefuses(t *testing.T) {
 		{[]string{"try", "--server", "sh", "--rule", "drop proxy.FIN", "--", "sh"}, `there is no host "proxy"`},
 		{[]string{"try", "--server", "sh", "--ready", "http", "--", "sh"}, "want a port, as 8080, or log:REGEXP"},
 		{[]string{"try", "--server", "sh", "--expect-exit", "no", "--", "sh"}, "want an exit status"},
+		{[]string{"try", "--server", "sh", "--expect-exit", "not x", "--", "sh"}, "as 'not 0'"},
+		{[]string{"show", "27"}, "stories go by name, and story 27 is silent-peer"},
+		{[]string{"run", "stories/32"}, "story 32 is sockets-that-never-die and zero-window-never-dies"},
+		{[]string{"run", "99"}, `unknown scenario "99": scenarios and stories go by name`},
 		{[]string{"try", "--server", "sh", "--ip", "both", "--", "sh"}, "try plays once"},
 		{[]string{"try", "--server", "sh", "--save", there, "--", "sh"}, "file exists"},
 		{[]string{"exec"}, "exec where?"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -55,7 +56,8 @@ programs run in the directory in which lastack was started, with /tmp and HOME
 of their own: other files below /tmp are not there. A program that comes with
 lastack (lastack builtin) is builtin:NAME.
 
-A client that still runs when nothing has come for 30 s gives FAIL.`,
+A client that still runs when nothing has come for 30 s gives FAIL. A FAIL
+leaves its evidence, as that of lastack run does; an ERROR saves no file.`,
 		Example: `  lastack try --server './srv' -- ./client
   lastack try --server 'python3 -m http.server' --rule 'drop server.FIN#1' \
       -- curl -s http://server:8000/
@@ -76,7 +78,7 @@ A client that still runs when nothing has come for 30 s gives FAIL.`,
 	flags.Var(server.of("server"), "server", "the server's command")
 	flags.Var(&f.rules, "rule", "what happens to segments; may be given again")
 	flags.Var(&f.ready, "ready", "when the server is ready: PORT, or log:REGEXP for a line that it writes (default: it listens on any port)")
-	flags.Var(&f.exit, "expect-exit", "the exit status that the client must have")
+	flags.Var(&f.exit, "expect-exit", "the exit status that the client must have, or must not, as 'not 0'")
 	flags.Var(&f.ip, "ip", "address family to play, 4 or 6")
 	flags.Var(&f.set, "set", "set a sysctl of one host or of both; may be given again")
 	flags.Var(&f.save, "save", "write the scenario to `FILE`, which is not there yet")
@@ -145,24 +147,27 @@ func (v *readyValue) Set(text string) error {
 func (v *readyValue) Type() string { return "PORT|log:REGEXP" }
 
 // statusValue is the value of --expect-exit.
-type statusValue struct{ n *int }
+type statusValue struct{ text string }
 
 // String is "".
 func (v *statusValue) String() string { return "" }
 
 // Set takes the value from the command line.
 func (v *statusValue) Set(text string) error {
-	n, err := strconv.ParseUint(text, 10, 8)
+	digits, not := strings.CutPrefix(text, "not ")
+	n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 8)
 	if err != nil {
-		return errors.New("want an exit status from 0 to 255")
+		return errors.New("want an exit status from 0 to 255, or one that it must not have, as 'not 0'")
 	}
-	status := int(n)
-	v.n = &status
+	v.text = strconv.FormatUint(n, 10)
+	if not {
+		v.text = "not " + v.text
+	}
 	return nil
 }
 
 // Type is what help calls the value.
-func (v *statusValue) Type() string { return "N" }
+func (v *statusValue) Type() string { return "N|'not N'" }
 
 // draft is the scenario that the flags make.
 func (f *tryFlags) draft(client []string) (*file.Draft, error) {
@@ -182,7 +187,7 @@ func (f *tryFlags) draft(client []string) (*file.Draft, error) {
 	}
 	d := &file.Draft{
 		Name: "try", Summary: "What was tried.", Server: f.server, Client: client,
-		Listen: f.ready.listen, Log: f.ready.log, Rules: f.rules, Exit: f.exit.n,
+		Listen: f.ready.listen, Log: f.ready.log, Rules: f.rules, Exit: f.exit.text,
 	}
 	var texts []string
 	for i := range f.rules {
@@ -225,7 +230,7 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 		return err
 	}
 	text := d.Text()
-	list, err := file.Parse("the scenario of these flags", []byte(text))
+	list, err := file.Parse("", []byte(text))
 	if err != nil {
 		return err
 	}
@@ -251,7 +256,7 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 	}
 	options := harness.Options{
 		IP: f.ip[0], Out: places.dir, Repro: f.repro(d),
-		Expected: func(*record.Run) bool { return true }, // what is to be seen is printed; --out keeps it
+		Expected: func(r *record.Run) bool { return r.Verdict != record.Fail }, // of all else what is to be seen is printed
 	}
 	if len(f.set) > 0 {
 		asks := runFlags{set: f.set}
@@ -289,6 +294,14 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 		}
 	}
 	r, err := harness.Play(playing, sc, options)
+	saved := string(f.save)
+	if saved != "" && (r == nil || r.Verdict == record.Error) {
+		// What could not be played is no scenario. The file was not there before.
+		if e := os.Remove(saved); e != nil {
+			err = errors.Join(err, fmt.Errorf("--save %q: %w", f.save, reason(e)))
+		}
+		saved = ""
+	}
 	if r == nil {
 		if playing.Err() != nil {
 			return interrupted("nothing was played")
@@ -305,7 +318,7 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 		if err := doc.Write(stdout); err != nil {
 			return err
 		}
-	} else if err := writeTry(stdout, r, f.exit.n != nil, broken, string(f.save)); err != nil {
+	} else if err := writeTry(stdout, r, f.exit.text != "", broken, saved); err != nil {
 		return err
 	}
 	if broken {
@@ -332,8 +345,8 @@ func (f *tryFlags) repro(d *file.Draft) string {
 	case d.Log != "":
 		words = append(words, "--ready", quote("log:"+d.Log))
 	}
-	if d.Exit != nil {
-		words = append(words, "--expect-exit", strconv.Itoa(*d.Exit))
+	if d.Exit != "" {
+		words = append(words, "--expect-exit", quote(d.Exit))
 	}
 	for _, s := range d.Sysctls {
 		words = append(words, "--set", quote(s[0]+"="+s[1]))
@@ -391,7 +404,11 @@ func writeTry(w io.Writer, r *record.Run, expects, broken bool, saved string) er
 	case broken:
 		b.WriteString("interrupted: the play was not over\n")
 	case expects || r.Verdict != record.Pass:
-		paragraph("", string(r.Verdict)+verdictWhy(r))
+		why := verdictWhy(r)
+		if r.Verdict == record.Fail && slices.ContainsFunc(r.Claims, func(c record.Claim) bool { return r.Why == "claim does not hold: "+c.Sentence }) {
+			why = "" // the claim follows
+		}
+		paragraph("", string(r.Verdict)+why)
 		for _, c := range r.Claims {
 			mark := "✓ "
 			if c.Verdict != record.Pass {

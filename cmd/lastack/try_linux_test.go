@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,41 @@ func TestTryGivesItsVerdict(t *testing.T) {
 		got := lastack(t.Context(), append([]string{"try"}, c.args...)...)
 		if got.Status != c.status || !strings.Contains(strings.Join(strings.Fields(got.Stdout), " "), c.says) {
 			t.Errorf("%q: status %d, want %d and %q:\n%s%s", c.args, got.Status, c.status, c.says, got.Stdout, got.Stderr)
+		}
+	}
+}
+
+// TestTryLeaves: of what failed there is evidence, and of what could not be played
+// there is no file.
+func TestTryLeaves(t *testing.T) {
+	needLabs(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("TMPDIR", t.TempDir())
+	client := []string{"--", "builtin:download", "-o", "{dir}/out", "http://server:8080/"}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		saved  bool
+		says   []string
+		not    string
+	}{
+		{"held", []string{"--server", builtinServer, "--expect-exit", "0"}, 0, true, []string{"saved: lastack run held.yaml"}, "evidence:"},
+		{"failed", []string{"--server", builtinServer, "--expect-exit", "not 0"}, 1, true, []string{"evidence: ", "FAIL\n  ✗ the program on client does not exit with 0\n"}, "FAIL  claim does not hold"},
+		{"broken", []string{"--server", "sh -c 'exit 4'"}, 2, false, []string{"ERROR  the program on server ended"}, "saved:"},
+	} {
+		name := c.name + ".yaml"
+		got := lastack(t.Context(), slices.Concat([]string{"try", "--save", name}, c.args, client)...)
+		if got.Status != c.status || strings.Contains(got.Stdout, c.not) {
+			t.Errorf("%s: %+v, want status %d without %q", c.name, got, c.status, c.not)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(got.Stdout, part) {
+				t.Errorf("%s: stdout does not say %q:\n%s", c.name, part, got.Stdout)
+			}
+		}
+		if _, err := os.Stat(name); c.saved != (err == nil) {
+			t.Errorf("%s: %v, want the file there %t", name, err, c.saved)
 		}
 	}
 }

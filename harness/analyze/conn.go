@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/lastack/lastack/inject/flow"
@@ -79,6 +80,7 @@ type end struct {
 	latest  int64 // acknowledgement sent
 	jumped  int64 // where it went on behind what the file lacks, and no data since; 0
 	fin     int64 // position of its FIN; -1
+	told    int64 // and of the first FIN in its name that reached the other end; -1
 	acked   int64 // highest acknowledgement delivered to it; -1
 	window  uint16
 	zero    bool // its window is 0
@@ -145,7 +147,7 @@ func (c *conn) begin(number int, f *flow.Conn, at int64) {
 	kept.reset()
 	*c = conn{number: number, flow: f, start: at, firstFIN: -1, windowSide: -1, idle: -1, lastData: at, steps: kept}
 	for i := range c.ends {
-		c.ends[i] = end{ack: -1, acked: -1, fin: -1}
+		c.ends[i] = end{ack: -1, acked: -1, fin: -1, told: -1}
 		c.finAt[i] = -1
 	}
 }
@@ -378,7 +380,7 @@ func (c *conn) sendsFIN(st *step, s *flow.Sighting, x int, last, at int64) {
 		st.role = roleFirstFIN
 	case int8(1 - x):
 		st.role = roleSecondFIN
-		if o := &c.ends[1-x]; s.Ack <= o.fin && c.firstAck == noAck {
+		if o := &c.ends[1-x]; s.Ack <= o.heardFIN() && c.firstAck == noAck {
 			c.crossed = true
 			st.role = roleCrossedFIN
 			if e.state == tcp.CloseWait {
@@ -387,6 +389,15 @@ func (c *conn) sendsFIN(st *step, s *flow.Sighting, x int, last, at int64) {
 			}
 		}
 	}
+}
+
+// heardFIN is the position of the end's FIN as the other end knows it: its own may be
+// lost, and a forged one delivered.
+func (e *end) heardFIN() int64 {
+	if e.told >= 0 {
+		return e.told
+	}
+	return e.fin
 }
 
 // endBegins notes how long nothing was said before the end began.
@@ -399,7 +410,7 @@ func (c *conn) endBegins(idle int64) {
 // acksFIN notes how the first FIN is acknowledged for the first time.
 func (c *conn) acksFIN(st *step, seg *tcp.Segment, s *flow.Sighting, x int) {
 	o := &c.ends[1-x]
-	if o.fin < 0 || s.Ack <= o.fin {
+	if o.fin < 0 || s.Ack <= o.heardFIN() {
 		return
 	}
 	if c.firstFIN == int8(1-x) && c.firstAck == noAck {
@@ -525,9 +536,16 @@ func (c *conn) deliver(seg *tcp.Segment, s *flow.Sighting, at int64, f fate, exp
 		}
 	}
 	if seg.Flags.Has(tcp.FIN) && !old {
-		if f == forged && o.fin < 0 {
-			c.sendsFIN(&step{}, s, x, s.Seq+int64(seg.Len), at)
-			c.note("the FIN of the " + string(who(x)) + " was forged")
+		if f == forged {
+			if o.fin < 0 {
+				c.sendsFIN(&step{}, s, x, s.Seq+int64(seg.Len), at)
+			}
+			if !after.Before(seg.Seq.Add(seg.SeqLen())) {
+				c.note(fmt.Sprintf("a FIN that the %s did not send reached the %s, whose program reads an end of file there", who(x), who(1-x)))
+			}
+		}
+		if o.told < 0 {
+			o.told = s.Seq + int64(seg.Len)
 		}
 		e.waits, e.awaited = true, seg.Seq.Add(seg.SeqLen())
 	}

@@ -1,5 +1,7 @@
 package analyze
 
+import "strings"
+
 // Nearest is what shows the same end in the catalogue.
 type Nearest struct {
 	// Scenario is a name that `lastack run` takes.
@@ -16,16 +18,20 @@ type likeness struct {
 	why      Why
 	state    StateName
 	afterFIN bool // one end had closed before
+	first    Who  // closed first
 	scenario string
 	story    Word
 }
 
-// likenesses is searched from above. The names are those of the catalogue; a
-// test of suites/tool holds them against it.
+// likenesses is searched from above. The names are those of the catalogue, and a
+// story stands only where its own capture shows that very end: tests of
+// suites/tool hold them against both.
 var likenesses = []likeness{
 	{ended: FourWay, scenario: "close/four-way"},
 	{ended: ThreeWay, scenario: "close/three-way"},
 	{ended: Simultaneous, scenario: "close/simultaneous"},
+	{ended: HalfClosed, first: Client, scenario: "wait/fin-wait-2-half-closed", story: "request-cut-by-fin-leaks-close-wait"},
+	{ended: HalfClosed, first: Server, scenario: "wait/fin-wait-2-half-closed", story: "fin-wait-2-leak"},
 	{ended: HalfClosed, scenario: "wait/fin-wait-2-half-closed"},
 	{ended: KeepaliveTimeout, scenario: "detect/keepalive-finds-dead-peer"},
 	{ended: Unanswered, scenario: "detect/syn-retries{tcp_syn_linear_timeouts=2}"},
@@ -56,7 +62,7 @@ func nearest(c *Connection) *Nearest {
 		if r := c.Reset; l.why != "" && (r == nil || r.Why != l.why || l.by != "" && r.By != l.by || l.state != "" && r.InState != l.state) {
 			continue
 		}
-		if l.afterFIN && c.ClosedFirst == "" {
+		if l.afterFIN && c.ClosedFirst == "" || l.first != "" && l.first != c.ClosedFirst {
 			continue
 		}
 		return &Nearest{Scenario: l.scenario, Story: l.story}
@@ -69,14 +75,15 @@ func nearest(c *Connection) *Nearest {
 var abandonedLikenesses = []struct {
 	state    StateName
 	scenario string
+	story    Word
 }{
-	{"SYN_RECV", "detect/syn-ack-never-answered"},
-	{"LAST_ACK", "close/last-ack-lost-for-ever"},
-	{"CLOSING", "detect/fin-never-answered-in-closing"},
-	{"FIN_WAIT_1", "detect/fin-never-answered"},
-	{"CLOSE_WAIT", "detect/data-never-answered-in-close-wait"},
-	{"ESTABLISHED", "detect/retransmission-timeout{tcp_retries2=3}"},
-	{"", "detect/zero-window-probes-unanswered"},
+	{"SYN_RECV", "detect/syn-ack-never-answered", ""},
+	{"LAST_ACK", "close/last-ack-lost-for-ever", "stuck-in-last-ack"},
+	{"CLOSING", "detect/fin-never-answered-in-closing", ""},
+	{"FIN_WAIT_1", "detect/fin-never-answered", "close-on-dead-path"},
+	{"CLOSE_WAIT", "detect/data-never-answered-in-close-wait", ""},
+	{"ESTABLISHED", "detect/retransmission-timeout{tcp_retries2=3}", "silent-peer"},
+	{"", "detect/zero-window-probes-unanswered", ""},
 }
 
 // nearestAbandoned looks at what was repeated.
@@ -87,10 +94,25 @@ func nearestAbandoned(c *Connection) *Nearest {
 			if l.state == "ESTABLISHED" && len(c.Repeats) == 0 {
 				continue
 			}
-			return &Nearest{Scenario: l.scenario}
+			n := &Nearest{Scenario: l.scenario, Story: l.story}
+			if l.story == "silent-peer" && !c.unansweredRequest() {
+				n.Story = ""
+			}
+			return n
 		}
 	}
 	return nil
+}
+
+// unansweredRequest reports whether what was repeated is data of the client, and
+// nothing else.
+func (c *Connection) unansweredRequest() bool {
+	for _, r := range c.Repeats {
+		if !strings.HasPrefix(r.Name, "client.DATA") {
+			return false
+		}
+	}
+	return len(c.Repeats) > 0
 }
 
 // Likenesses lists what Nearest can name, so that a test can hold it against
@@ -101,7 +123,7 @@ func Likenesses() []Nearest {
 		list = append(list, Nearest{Scenario: l.scenario, Story: l.story})
 	}
 	for _, l := range abandonedLikenesses {
-		list = append(list, Nearest{Scenario: l.scenario})
+		list = append(list, Nearest{Scenario: l.scenario, Story: l.story})
 	}
 	return list
 }

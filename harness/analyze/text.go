@@ -96,7 +96,7 @@ func (t *Text) Close(totals Totals) error {
 			t.write("\n" + t.connection(c))
 		}
 		if t.hidden > 0 {
-			t.write(fmt.Sprintf("\n%s that did not end well and are like these: --all shows them, --filter picks some\n", more(t.hidden)))
+			t.write(fmt.Sprintf("\n%s: --all shows %s, --filter picks some\n", more(t.hidden), them(t.hidden)))
 		}
 	}
 	if t.err != nil {
@@ -107,9 +107,16 @@ func (t *Text) Close(totals Totals) error {
 
 func more(n int) string {
 	if n == 1 {
-		return "1 more connection"
+		return "1 more connection that did not end well and is like these"
 	}
-	return fmt.Sprintf("%d more connections", n)
+	return fmt.Sprintf("%d more connections that did not end well and are like these", n)
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 func (t *Text) write(text string) {
@@ -172,7 +179,7 @@ func (t *Text) overview(totals Totals) string {
 		t.paragraph(&b, indent, g.Reading)
 	}
 	if t.well > 0 && !t.opts.Stream {
-		fmt.Fprintf(&b, "\n%s not shown: --all shows them\n", endedWell(t.well))
+		fmt.Fprintf(&b, "\n%s not shown: --all shows %s\n", endedWell(t.well), them(t.well))
 	}
 	return b.String()
 }

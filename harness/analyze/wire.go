@@ -159,7 +159,9 @@ func (w *wire) apply(t *table) {
 		}
 		st.fate = s.fate
 		t.deliver(s.conn, s.leaving, &s.sighting, e.at, st)
-		s.conn.settle(st)
+		// Since it came its sender may have gone on.
+		receiver := 1 - side(&s.sighting)
+		st.states[receiver] = s.conn.ends[receiver].state
 		t.schedule(s.conn)
 	}
 	if e.leaves || s.conn == nil {

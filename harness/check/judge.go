@@ -209,6 +209,9 @@ func (j *judging) crashes() {
 		is, free *ending
 	}{{"client", j.client, &j.o.client, &j.free.client}, {"server", j.server, &j.o.server, &j.free.server}} {
 		if how := side.is.crashed(); side.judged && how != "" && side.free.crashed() == "" {
+			if side.is.complaint != "" && !j.t.repairable {
+				how += " (where this is how it reports a failure, a --judge can acquit it)"
+			}
 			j.finds(Signal, "the %s %s", side.name, how)
 		}
 	}

@@ -158,6 +158,7 @@ func TestSelection(t *testing.T) {
 		"exclude":    {Selection{Exclude: []string{"*/kill", "client.SYN"}}, -1, "server.FIN/drop", "client.SYN/drop"},
 		"shallow":    {Selection{Shallow: 30, Seed: 7}, 30, "", ""},
 		"one cell":   {Selection{Cells: []string{"server.FIN/drop"}}, 1, "server.FIN/drop", ""},
+		"one twice":  {Selection{Cells: []string{"server.FIN/drop", "server.FIN/drop"}}, 1, "server.FIN/drop", ""},
 		"any byte":   {Selection{Cells: []string{"server.DATA@1[3]/cut"}}, 1, "server.DATA@1[3]/cut", ""},
 		"from end":   {Selection{Cells: []string{"server.DATA@1[-4]/cut"}}, 1, "server.DATA@1[-4]/cut", ""},
 		"same point": {Selection{Points: []string{"client.DATA@1[-1]"}, Faults: []string{"drop"}}, 1, "client.DATA@1[-1]/drop", ""},

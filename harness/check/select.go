@@ -154,7 +154,10 @@ func again(wanted []Point, p Point) string {
 // named are single cells. One that has no meaning is refused with the reason.
 func (s *Selection) named(list []Point, names []string, underTest string) ([]Cell, error) {
 	var out []Cell
-	for _, name := range s.Cells {
+	for i, name := range s.Cells {
+		if slices.Contains(s.Cells[:i], name) {
+			continue // it is played once
+		}
 		point, column := splitCell(name)
 		p, ok := pointNamed(list, point)
 		if !ok {

@@ -15,11 +15,17 @@ import (
 	"github.com/lastack/lastack/inject/tcp"
 )
 
-// claims makes a sentence and a judge of each thing that is expected.
+// claims makes a sentence and a judge of each thing that is given or expected.
 func (p *plan) claims() (claims []harness.Claim) {
 	e := &p.doc.Expect
 	add := func(says string, judge func(g gomega.Gomega, r *record.Run)) {
 		claims = append(claims, harness.Claim{Says: says, Judge: judge})
+	}
+	for i := range p.doc.Given {
+		p.doc.Given[i].claims(add)
+	}
+	for i := range claims {
+		claims[i].Given = true
 	}
 	for i := range e.Wire {
 		e.Wire[i].claims(add)
@@ -138,8 +144,12 @@ func (t *gap) claims(add adder) {
 func (h *hostClaims) claims(host string, add adder) {
 	of := "the program on " + host
 	if h.Exit != nil {
-		add(fmt.Sprintf("%s exits with %s", of, h.Exit), func(g gomega.Gomega, r *record.Run) {
-			g.Expect(r).To(ended(host, "to exit with "+h.Exit.String(), func(p *record.Program) bool {
+		says, want := fmt.Sprintf("%s exits with %s", of, h.Exit), "to exit with "+h.Exit.String()
+		if status, not := strings.CutPrefix(h.Exit.String(), "not "); not {
+			says, want = fmt.Sprintf("%s does not exit with %s", of, status), "not to exit with "+status
+		}
+		add(says, func(g gomega.Gomega, r *record.Run) {
+			g.Expect(r).To(ended(host, want, func(p *record.Program) bool {
 				return p.End >= 0 && p.Signal == "" && h.Exit.holds(p.Exit)
 			}))
 		})

@@ -18,6 +18,7 @@ type document struct {
 	Hosts    table[host]    `key:"hosts" need:"yes" doc:"The programs, by the host on which they run. client and server are always there; further hosts are wherever they are named."`
 	Rules    []rule         `key:"rules" doc:"What the wire does to segments. The first rule that matches a segment, and may still fire, acts on it."`
 	At       []act          `key:"at" doc:"What is done to a host when a condition comes."`
+	Given    []wireClaim    `key:"given" doc:"What must have come to the wire for the play to say anything: where an item does not hold, it is INCONCLUSIVE."`
 	Expect   expects        `key:"expect" doc:"What must be true in the end. Each sentence of it is a claim."`
 	For      table[[]plain] `key:"for" doc:"Variables and their values: the scenario is played once with each, and once with each combination of several. ${name} stands for the value."`
 	Variants table[variant] `key:"variants" doc:"Other ways to play the scenario, by name: each is laid over it, key by key. A value of ~ takes a key away."`
@@ -95,7 +96,7 @@ type variant struct {
 }
 
 // variantKeys are what a variant may change.
-var variantKeys = []string{"hosts", "rules", "at", "expect", "sysctls", "ip", "files"}
+var variantKeys = []string{"hosts", "rules", "at", "given", "expect", "sysctls", "ip", "files"}
 
 func (v *variant) read(n *node) {
 	n.want(mapping, "what is changed, as in { hosts: { client: { run: [./mended] } } }")

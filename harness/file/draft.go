@@ -19,8 +19,9 @@ type Draft struct {
 	Listen int
 	Log    string
 	Rules  []inject.Rule
-	// Exit is the exit status that the client must have; nil expects nothing.
-	Exit *int
+	// Exit is the exit status that the client must have, as 0 or not 0; empty
+	// expects nothing.
+	Exit string
 	// Sysctls are settings by key, as the file has them, in their order.
 	Sysctls [][2]string
 }
@@ -63,11 +64,11 @@ func (d *Draft) Text() string {
 			line(2, "times: %d", r.Times)
 		}
 	}
-	if d.Exit != nil {
+	if d.Exit != "" {
 		line(0, "")
 		line(0, "expect:")
 		line(1, "client:")
-		line(2, "exit: %d", *d.Exit)
+		line(2, "exit: %s", d.Exit)
 	}
 	if len(d.Sysctls) > 0 {
 		line(0, "")

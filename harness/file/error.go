@@ -10,7 +10,8 @@ import (
 
 // Error is what is wrong with a file: where, what, and what to write instead.
 type Error struct {
-	// File is the name as it was given.
+	// File is the name as it was given; empty for a text that is no file, of which a
+	// position says nothing.
 	File string
 	// Line and Column count from 1, columns in characters; 0 where the file as a
 	// whole is meant.
@@ -23,7 +24,10 @@ type Error struct {
 
 // Error is the position and the complaint, in one line.
 func (e *Error) Error() string {
-	if e.Line == 0 {
+	switch {
+	case e.File == "":
+		return e.What
+	case e.Line == 0:
 		return fmt.Sprintf("%s: %s", e.File, e.What)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.What)

@@ -67,7 +67,11 @@ func TestEveryKey(t *testing.T) {
 	}
 	var claims []string
 	for _, c := range plays[0].Scenario.Claims {
-		claims = append(claims, c.Says)
+		says := c.Says
+		if c.Given {
+			says = "given: " + says
+		}
+		claims = append(claims, says)
 	}
 	golden, err := os.ReadFile("testdata/all.claims")
 	if *update {
@@ -204,10 +208,9 @@ func TestDraft(t *testing.T) {
 		}
 		rules = append(rules, r)
 	}
-	exit := 3
 	d := file.Draft{
 		Name: "try", Summary: "true: # no", Client: []string{"./c", "", "-x", "--", "~", "1e3", "yes", "${HOME}", "ü\n", "'", "a:"},
-		Server: []string{"builtin:http", "http://server:8080/"}, Listen: 8080, Rules: rules, Exit: &exit,
+		Server: []string{"builtin:http", "http://server:8080/"}, Listen: 8080, Rules: rules, Exit: "not 3",
 		Sysctls: [][2]string{{"client:net.ipv4.tcp_retries2", "3"}},
 	}
 	text := d.Text()

@@ -40,10 +40,18 @@ func (p *plan) play(variant string, replaced map[string][]string) Play {
 
 // at is where something stands in the file, for the reason of a verdict.
 func at(n *node) string {
-	if n == nil || n.line == 0 {
+	if n == nil || n.line == 0 || n.src.name == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d:%d: ", n.src.name, n.line, n.column)
+}
+
+// advice is what to write into the file; nothing where there is none.
+func (p *plan) advice(format string, args ...any) string {
+	if p.doc.Node.src.name == "" {
+		return ""
+	}
+	return "; " + fmt.Sprintf(format, args...)
 }
 
 // running is one play under way.
@@ -445,7 +453,8 @@ func (r *running) notReady(h *runner) {
 		}
 		r.stage.Conclude(record.Error, "%sthe program on %s did not listen on port %d in %v%s", where, h.name, h.spec.Ready.Listen.n, waited, instead)
 	}
-	r.stage.Conclude(record.Error, "%sthe program on %s listened on no port in %v; say when it is ready, as in ready: { log: \"started\" }", where, h.name, waited)
+	r.stage.Conclude(record.Error, "%sthe program on %s listened on no port in %v%s", where, h.name, waited,
+		r.plan.advice("say when it is ready, as in ready: { log: \"started\" }"))
 }
 
 // endedEarly ends a play whose server has ended before it was ready.
@@ -472,8 +481,8 @@ func (r *running) overdue() {
 		}
 		h.given = true
 		if c, ok := r.plan.doc.Expect.Hosts.get(h.name); !ok || c.Exit == nil && c.Signal.at == nil && c.Runs.at == nil && c.Within.at == nil {
-			r.stage.Conclude(record.Fail, "%sthe program on %s had not ended when %v had passed without anything that is waited for; say how long it may take, as in expect: { %s: { within: 5s } }",
-				at(h.at), h.name, time.Since(h.began).Round(time.Second), h.name)
+			r.stage.Conclude(record.Fail, "%sthe program on %s had not ended when %v had passed without anything that is waited for%s",
+				at(h.at), h.name, time.Since(h.began).Round(time.Second), r.plan.advice("say how long it may take, as in expect: { %s: { within: 5s } }", h.name))
 		}
 	}
 	for i := range r.plan.doc.At {

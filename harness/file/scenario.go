@@ -74,8 +74,9 @@ func Read(path string) ([]*Scenario, error) {
 	return Parse(path, data)
 }
 
-// Parse reads the text of a scenario file; name is what errors call it. The error
-// is an *Error.
+// Parse reads the text of a scenario file; name is what errors call it. Where it is
+// empty the text was never a file: neither errors nor verdicts say where in it, or
+// which of its keys would help. The error is an *Error.
 func Parse(name string, data []byte) (scenarios []*Scenario, err error) {
 	if len(data) > maxSize {
 		return nil, &Error{File: name, What: tooLarge().Error()}
@@ -481,8 +482,7 @@ func (p *plan) checkExpect(names []string) {
 			}
 		}
 	}
-	for i := range e.Wire {
-		w := &e.Wire[i]
+	for _, w := range slices.Concat(p.doc.Given, e.Wire) {
 		known(w.Order...)
 		known(w.Delivered...)
 		known(w.Dropped...)

@@ -81,6 +81,8 @@ type Claim struct {
 	Sentence string  `json:"sentence"`
 	Verdict  Verdict `json:"verdict"`
 	Why      string  `json:"why,omitempty"`
+	// Given: where it does not hold, the run tested nothing.
+	Given bool `json:"given,omitempty"`
 }
 
 // Rule is one rule of the play and how often it fired.

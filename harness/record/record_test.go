@@ -122,7 +122,7 @@ func TestDocument(t *testing.T) {
 // The keys of a run that passed, in the order that was promised.
 func TestDocumentShape(t *testing.T) {
 	const want = `{"schema":1,"verdict":"PASS","kernel":"6.18.0","scenarios":[{"name":"n","ip":4,"play":"p","verdict":"PASS","duration_ms":1,` +
-		`"claims":[{"sentence":"s","verdict":"PASS","why":""}],"rules":[{"rule":"r","hits":1}],` +
+		`"claims":[{"sentence":"s","verdict":"PASS","why":"","given":false}],"rules":[{"rule":"r","hits":1}],` +
 		`"segments":[{"t_us":1,"conn":0,"from":"client","sent_by":"wire","name":"","names":[],"flags":"F.","seq":1,"ack":2,"len":3,"fate":"injected","rule":"","held_us":2,"copies":1}],` +
 		`"states":[{"t_us":1,"conn":1,"host":"h","state":"TIME_WAIT","timer":"timewait","expires_ms":60000}],` +
 		`"calls":[{"t_us":1,"host":"h","call":"read(3, 1)","result":-1,"errno":"ECONNRESET"}],` +

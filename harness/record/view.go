@@ -53,6 +53,7 @@ type ClaimView struct {
 	Sentence string  `json:"sentence"`
 	Verdict  Verdict `json:"verdict"`
 	Why      string  `json:"why"`
+	Given    bool    `json:"given"`
 }
 
 // RuleView is a rule in the document.

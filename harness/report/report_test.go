@@ -80,6 +80,19 @@ func TestTerminal(t *testing.T) {
 		}
 		return runs
 	}
+	claims := func(v record.Verdict, why string, given, other record.Verdict) *record.Run {
+		return &record.Run{Scenario: "stories/s", IP: 4, Verdict: v, Why: why, Claims: []record.Claim{
+			{Sentence: "the fault is there", Verdict: given, Why: "Expected\n    the fault", Given: true},
+			{Sentence: "it is borne", Verdict: other, Why: "Expected\n    to be borne"},
+		}}
+	}
+	given := []*record.Run{
+		claims(record.Pass, "", record.Pass, record.Pass),
+		claims(record.Fail, "claim does not hold: it is borne", record.Pass, record.Fail),
+		claims(record.Inconclusive, "not given: the fault is there", record.Fail, record.Fail),
+		claims(record.Inconclusive, "the rule \"drop client.FIN\" never fired", record.Fail, record.Fail),
+		claims(record.Error, "no lab", record.Fail, record.Fail),
+	}
 	for name, c := range map[string]struct {
 		opts report.Options
 		runs []*record.Run
@@ -88,6 +101,7 @@ func TestTerminal(t *testing.T) {
 		"color":   {report.Options{Color: true, Live: true}, four()},
 		"verbose": {report.Options{Verbose: true}, four()[:1]},
 		"repeat":  {report.Options{Repeat: 5}, repeated()},
+		"given":   {report.Options{}, given},
 		"nothing": {report.Options{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

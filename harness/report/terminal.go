@@ -311,7 +311,7 @@ func (t *Terminal) run(r *record.Run) string {
 		took = "  " + duration(r.Duration)
 	}
 	b.WriteString(t.head(r.Verdict, key{r.Scenario, r.Play, r.IP}, took))
-	if r.Verdict != record.Pass {
+	if r.Verdict != record.Pass && !told(r) {
 		t.paragraph(&b, "  ", r.Why)
 	}
 	for i, why := range r.Attempts {
@@ -335,12 +335,30 @@ func (t *Terminal) run(r *record.Run) string {
 	return b.String()
 }
 
+// notGiven begins why a run is INCONCLUSIVE of which a precondition does not hold.
+const notGiven = "not given: "
+
+// told tells whether one of the claims, which are printed, is all that the reason
+// of the verdict says.
+func told(r *record.Run) bool {
+	return slices.ContainsFunc(r.Claims, func(c record.Claim) bool {
+		return c.Verdict != record.Pass && (r.Verdict == record.Fail && r.Why == "claim does not hold: "+c.Sentence ||
+			r.Verdict == record.Inconclusive && c.Given && r.Why == notGiven+c.Sentence)
+	})
+}
+
 // claims prints the claims of a run. Where the run tested nothing, none of them
-// was tested, whatever its judge said.
+// was tested, whatever its judge said; but what was given, and what was not.
 func (t *Terminal) claims(r *record.Run) string {
 	var b strings.Builder
 	for _, c := range r.Claims {
-		if v := known(r.Verdict); v != record.Pass && v != record.Fail {
+		v := known(r.Verdict)
+		switch {
+		case c.Given && v == record.Inconclusive && c.Verdict == record.Fail:
+			c.Verdict, c.Sentence = v, notGiven+c.Sentence
+		case c.Given && (v == record.Pass || v == record.Fail || v == record.Inconclusive):
+			c.Sentence = "given: " + c.Sentence
+		case v != record.Pass && v != record.Fail:
 			c.Verdict, c.Why = v, ""
 		}
 		rows := record.Wrap(c.Sentence, t.opts.Width-4)

@@ -14,6 +14,7 @@ import (
 	"github.com/lastack/lastack/harness/file"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/scenarios"
+	"github.com/lastack/lastack/scenarios/stories"
 )
 
 // Each file that the catalogue leaves behind shows the end that testdata/endings.txt has for it: what the wire saw, and what
@@ -106,6 +107,44 @@ func TestAnalyzeNamesScenariosOfTheCatalogue(t *testing.T) {
 	for _, n := range analyze.Likenesses() {
 		if !names[n.Scenario] {
 			t.Errorf("there is no scenario %s", n.Scenario)
+		}
+	}
+}
+
+// A story that the table names leaves a capture in which the table finds it.
+func TestAnalyzeNamesStoriesThatShowTheEnd(t *testing.T) {
+	pool := newPool(t)
+	out := t.TempDir()
+	var jobs []harness.Job
+	var names []string
+	for _, n := range analyze.Likenesses() {
+		name := string(n.Story)
+		if name == "" || slices.Contains(names, name) {
+			continue
+		}
+		at := slices.IndexFunc(stories.All(), func(s *file.Scenario) bool { return s.Name == name })
+		if at < 0 {
+			t.Errorf("there is no story %s", name)
+			continue
+		}
+		plays, err := stories.All()[at].Plays(file.Default, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+		jobs = append(jobs, harness.Job{Scenario: plays[0].Scenario, Options: harness.Options{IP: 4, Out: out}})
+	}
+	for i, r := range playAll(t, pool, jobs) {
+		var seen []string
+		for _, file := range captureFiles {
+			for _, c := range connections(t, filepath.Join(r.Evidence, file)) {
+				if c.Nearest != nil {
+					seen = append(seen, string(c.Nearest.Story))
+				}
+			}
+		}
+		if !slices.Contains(seen, names[i]) {
+			t.Errorf("the captures of %s (%s) have the ends of %q\n%s", names[i], r.Verdict, seen, r.Ladder())
 		}
 	}
 }

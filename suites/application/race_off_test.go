@@ -1,6 +1,0 @@
-//go:build !race
-
-package application
-
-// raceDetector tells whether these tests were built with it.
-const raceDetector = false
