@@ -5,6 +5,6 @@
 //
 // An acquittal is a full sweep, and all of them take three minutes of two quiet cores.
 // With LASTACK_SHALLOW=1 only the wrong twins are played, at the cells that convict
-// them: for a pass beside a full one, as under the race detector. With LASTACK_SOAK=1
+// them: for a pass beside a full one, as that of an unprivileged user. With LASTACK_SOAK=1
 // each pair is played 20 times.
 package application
