@@ -42,7 +42,7 @@ var pairs = []pair{
 	},
 	{
 		name: "dies by SIGPIPE", twin: "c/sigpipe-WHICH", other: talk("send:where is it"), underTest: check.Server,
-		symptom: check.Signal, points: []string{"server.DATA@1[0]"}, faults: []string{"rst-*"}, at: []string{"server.DATA@1[0]/rst-instead/server"},
+		symptom: check.Signal, points: []string{"server.DATA@1[0]"}, faults: []string{"rst-*"}, at: []string{"server.DATA@1[0]/rst-before/server"},
 	},
 	{
 		name: "never closes on end of file", twin: "go/never-closes-WHICH", other: talk("send:hello"), underTest: check.Server,

@@ -33,7 +33,7 @@ func main() {
 
 func handle(conn net.Conn) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(2800 * time.Millisecond))
+	conn.SetDeadline(time.Now().Add(2 * time.Second))
 	r := bufio.NewReader(conn)
 	var n int
 	if _, err := fmt.Fscanf(r, "put %d\n", &n); err != nil || n < 0 || n > 1<<20 {
