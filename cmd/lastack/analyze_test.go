@@ -185,7 +185,7 @@ func TestAnalyzePrintsNoEscapes(t *testing.T) {
 	t.Chdir(dir)
 	const name = "a\x1b[31m\nb.pcap"
 	if err := os.WriteFile(name, from, 0o644); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"analyze", name}, {"analyze", name + ".gone"}} {
 		if got := lastack(t.Context(), args...); strings.Contains(got.Stdout+got.Stderr, "\x1b") {

@@ -35,7 +35,7 @@ func main() {
 	status := 0
 	for i := 0; i+1 < flag.NArg(); i += 2 {
 		if i > 0 {
-			time.Sleep(*gap)
+			time.Sleep(*gap) // as a user between two clicks: the connection is idle
 		}
 		method := flag.Arg(i)
 		if err := send(client, method, flag.Arg(i+1), i/2+1); err != nil {

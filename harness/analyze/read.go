@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -233,6 +231,3 @@ func (f *captureFile) decode(p *capture.Packet, seg *tcp.Segment) bool {
 	f.totals.Skipped[skip.String()]++
 	return false
 }
-
-// Reasons lists why packets were skipped, in order.
-func (t *Totals) Reasons() []string { return slices.Sorted(maps.Keys(t.Skipped)) }

@@ -3,6 +3,7 @@ package analyze
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -149,7 +150,7 @@ func (t *Text) overview(totals Totals) string {
 	of := fmt.Sprintf("%s in %s of %s", count(t.count, "connection"), count(totals.Packets, "packet"), strings.Join(names, ", "))
 	t.paragraph(&b, "", of)
 	var skipped []string
-	for _, reason := range totals.Reasons() {
+	for _, reason := range slices.Sorted(maps.Keys(totals.Skipped)) {
 		skipped = append(skipped, fmt.Sprintf("%d %s", totals.Skipped[reason], reason))
 	}
 	if len(skipped) > 0 {

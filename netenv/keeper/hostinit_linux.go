@@ -58,6 +58,8 @@ func signalOthers(number syscall.Signal) error {
 		case time.Now().After(limit):
 			return errors.New("a process is still at work in the kernel")
 		}
+		// The kernel tells nobody that a process which is not his child has stopped or
+		// is gone.
 		time.Sleep(settlePause)
 	}
 }

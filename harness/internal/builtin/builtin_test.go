@@ -20,14 +20,29 @@ import (
 
 // text is what a stand-in prints, to be read while it runs.
 type text struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu    sync.Mutex
+	b     bytes.Buffer
+	wrote chan struct{} // if not nil, closed at the next Write
 }
 
 func (t *text) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.wrote != nil {
+		close(t.wrote)
+		t.wrote = nil
+	}
 	return t.b.Write(b)
+}
+
+// next is what was written, and a channel that is closed when there is more.
+func (t *text) next() (string, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.wrote == nil {
+		t.wrote = make(chan struct{})
+	}
+	return t.b.String(), t.wrote
 }
 
 func (t *text) String() string {
@@ -80,9 +95,16 @@ func serveOn(t *testing.T, host string, command ...string) *running {
 // await waits until a server has printed a line.
 func (r *running) await(t *testing.T, line string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(r.stdout.String(), line); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the server has not printed %q: %q", line, r.stdout.String())
+	limit := time.After(20 * time.Second)
+	for {
+		printed, more := r.stdout.next()
+		if strings.Contains(printed, line) {
+			return
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("the server has not printed %q: %q", line, printed)
 		}
 	}
 }

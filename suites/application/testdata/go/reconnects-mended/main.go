@@ -24,7 +24,7 @@ func main() {
 			return
 		}
 		log.Print(err)
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // the server may be starting
 	}
 	os.Exit(1)
 }
