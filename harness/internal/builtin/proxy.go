@@ -64,20 +64,24 @@ func (x *relay) handle(p *process, near *net.TCPConn) {
 func (x *relay) relay(p *process, near, far *net.TCPConn) {
 	closeBoth := sync.OnceFunc(func() { near.Close(); far.Close() })
 	var moved atomic.Int64 // counts what would reset the idle timer
-	var watch *time.Timer
 	if x.idle > 0 {
-		last := int64(0)
-		var look func()
-		watch = time.AfterFunc(x.idle, func() { look() })
-		look = func() {
-			if now := moved.Load(); now == last {
-				closeBoth()
-			} else {
-				last = now
-				watch.Reset(x.idle)
+		over := make(chan struct{})
+		defer close(over)
+		go func() {
+			look := time.NewTicker(x.idle)
+			defer look.Stop()
+			for last := int64(0); ; last = moved.Load() {
+				select {
+				case <-over:
+					return
+				case <-look.C:
+				}
+				if moved.Load() == last {
+					closeBoth()
+					return
+				}
 			}
-		}
-		defer watch.Stop()
+		}()
 	}
 	var both sync.WaitGroup
 	for _, way := range [][2]*net.TCPConn{{near, far}, {far, near}} {
