@@ -42,6 +42,14 @@ func (h *Host) Addr() netip.Addr {
 	return h.env.IPv4
 }
 
+// loopback is the address by which the host reaches itself alone.
+func (h *Host) loopback() netip.Addr {
+	if h.stage.IP == 6 {
+		return netip.IPv6Loopback()
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
 // Sysctl sets a key of the host's network namespace, as
 // "net.ipv4.tcp_fin_timeout". It does nothing where the user has set the same key.
 // Where stock values were asked for it does not shorten a timer of the kernel

@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,8 @@ import (
 // Need is something that a kernel must have for a scenario to be played; where
 // it lacks one the run is SKIP, with the reason. Exactly one field is set.
 type Need struct {
-	// Linux is the release since which the kernel behaves so: "6.11".
+	// Linux is the release since which the kernel behaves so: "6.11", or "6.18.33" for
+	// what came with a stable release.
 	Linux string
 	// Sysctl is a key that a host must have: "net.ipv4.tcp_rto_max_ms".
 	Sysctl string
@@ -33,16 +35,16 @@ func lacking(ctx context.Context, needs []Need, h *netenv.Host) string {
 	return ""
 }
 
-// older compares the first two numbers of releases.
+// older compares the numbers of releases.
 func older(release, than string) bool {
 	a, b := version(release), version(than)
-	return a[0] < b[0] || a[0] == b[0] && a[1] < b[1]
+	return slices.Compare(a[:], b[:]) < 0
 }
 
-// version reads "Linux 6.18.1-rc2" and "6.18".
-func version(text string) (v [2]int) {
+// version reads "Linux 6.18.1-rc2" and "6.18", which is 6.18.0.
+func version(text string) (v [3]int) {
 	text = strings.TrimPrefix(text, "Linux ")
-	for i, part := range strings.SplitN(text, ".", 3) {
+	for i, part := range strings.SplitN(text, ".", len(v)+1) {
 		if i == len(v) {
 			break
 		}

@@ -53,10 +53,18 @@ func (p *Peer) unused() *Socket {
 // Listen makes a socket that listens on a port of the host, for the family of
 // the play, with SO_REUSEADDR. Accept takes connections from the one that was
 // made last.
-func (p *Peer) Listen(port uint16, backlog int) {
+func (p *Peer) Listen(port uint16, backlog int) { p.listen(p.host.Addr(), port, backlog) }
+
+// ListenLoopback is Listen on the host's loopback address, 127.0.0.1 or ::1, which
+// nothing but the host itself reaches.
+func (p *Peer) ListenLoopback(port uint16, backlog int) {
+	p.listen(p.host.loopback(), port, backlog)
+}
+
+func (p *Peer) listen(on netip.Addr, port uint16, backlog int) {
 	c := p.unused()
 	p.must(peer.Setsockopt(c.fd, peer.SOReuseAddr, 1))
-	p.must(peer.Bind(c.fd, netip.AddrPortFrom(p.host.Addr(), port)))
+	p.must(peer.Bind(c.fd, netip.AddrPortFrom(on, port)))
 	p.must(peer.Listen(c.fd, backlog))
 	c.fresh = false
 	p.listener = c
@@ -76,6 +84,13 @@ func (p *Peer) Accept() *Socket {
 // Connect connects to a port of a host, with a socket of its own or with that of
 // Open. It returns whether it was connected; why not is in the record.
 func (p *Peer) Connect(to *Host, port uint16) bool { return p.unused().Connect(to, port) }
+
+// ConnectLoopback connects to a port of the peer's own host by its loopback address,
+// 127.0.0.1 or ::1: nothing of it comes to the wire. It returns whether it was
+// connected; why not is in the record.
+func (p *Peer) ConnectLoopback(port uint16) bool {
+	return p.unused().connect(netip.AddrPortFrom(p.host.loopback(), port))
+}
 
 // Bind gives the socket a port of the host; 0 lets the kernel choose. It returns
 // whether the kernel allowed it.
@@ -107,8 +122,12 @@ func (p *Peer) accepted(r peer.Result) {
 // Connect connects the socket to a port of a host. It returns whether it was
 // connected.
 func (c *Socket) Connect(to *Host, port uint16) bool {
+	return c.connect(netip.AddrPortFrom(to.Addr(), port))
+}
+
+func (c *Socket) connect(to netip.AddrPort) bool {
 	c.fresh = false
-	c.remote = netip.AddrPortFrom(to.Addr(), port)
+	c.remote = to
 	if r := c.owner.do(peer.Connect(c.fd, c.remote)); r.Errno != "" {
 		return false
 	}

@@ -90,15 +90,15 @@ func AfterDelivery(g types.Gomega, r *record.Run, host string, segment *record.S
 // Call is the nth system call of that name on a host, from 1; the expectation
 // fails where there are fewer.
 func Call(g types.Gomega, r *record.Run, host, name string, n int) record.Call {
-	left := n
+	found := 0
 	for _, c := range r.Calls {
 		if c.Host == host && c.Name == name {
-			if left--; left == 0 {
+			if found++; found == n {
 				return c
 			}
 		}
 	}
-	g.Expect(name).To(haveBeenCalled)
+	g.Expect(name).To(lack(fmt.Sprintf("to have been called %d times on %s, where it was %d times", n, host, found)))
 	return record.Call{}
 }
 
@@ -153,7 +153,6 @@ func (m *setMatcher) message(lead string, actual any) string {
 const (
 	haveBeenAsked     lack = "to have an end of that connection that was asked for its state"
 	haveBeenDelivered lack = "to have been delivered"
-	haveBeenCalled    lack = "to have been called so often on that host"
 	haveStartedATimer lack = "to have started a timer that was seen"
 )
 

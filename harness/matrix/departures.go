@@ -25,7 +25,7 @@ var departures = []departure{
 	},
 	{
 		[]string{"ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2"}, []string{noTimestamp},
-		"tcp_validate_incoming looks at a timestamp where there is one (tcp_paws_discard); a segment without it is taken as it is.",
+		"tcp_validate_incoming looks at a timestamp where there is one (tcp_paws_check); a segment without it is taken as it is.",
 	},
 	{
 		[]string{"FIN_WAIT_1/orphan"}, []string{noTimestamp},

@@ -153,7 +153,7 @@ func onOther(s *State, g segment) asks {
 	acceptable := in(g.seq) || g.end() > g.seq && in(last)
 	switch {
 	case s.Is == tcp.TimeWait && g.flags == tcp.SYN && g.seq > s.R:
-		return one("RFC 9293 §3.10.7.4, fourth: a SYN above the last number MAY open anew (RFC 1122 §4.2.2.13)", tcp.SynRecv, synAck...).
+		return one("RFC 9293 §3.6.1: a SYN MAY open anew (MAY-2), by RFC 6191 one above the last number", tcp.SynRecv, synAck...).
 			or(s.Is, s.acknowledges(0)...)
 	case !acceptable && g.flags.Has(tcp.RST):
 		return one(at+"first: a RST outside the window is dropped", s.Is)

@@ -16,8 +16,8 @@ var ACKOfFINLost = harness.Scenario{
 	Doc: `
 The server has heard the FIN and its program has read the end of file; only the
 client does not know. It repeats the FIN, and the server's kernel acknowledges
-the copy out of CLOSE_WAIT, at once: a segment that lies before the window is
-answered without waiting for more (tcp_send_dupack).
+the copy out of CLOSE_WAIT, at once: a segment that brings nothing new is
+answered without waiting for more (tcp_data_queue).
 
 To the client this looks as if its FIN was lost; only a capture at the server
 can tell.
@@ -30,7 +30,7 @@ can tell.
             TIME_WAIT  ◄────────────────────────  FIN ── close()  LAST_ACK
                         ── ACK ──────────────────────► CLOSED
 `,
-	Refs: []string{"RFC 9293 §3.10.7.4", "tcp_validate_incoming", "tcp_send_dupack", "tcp_retransmit_timer"},
+	Refs: []string{"RFC 9293 §3.10.7.4", "tcp_rcv_state_process", "tcp_data_queue", "tcp_retransmit_timer"},
 	Play: func(s *harness.Stage) {
 		client, server := s.Established()
 		lost := s.Wire.On("server.ACK(client.FIN)").Drop()

@@ -95,9 +95,10 @@ no orphan.
 			Refute: harness.Variant{Play: LingerOff.Play},
 		},
 		{
-			Says: "it does not wait for the other program: it returns before the server reads",
+			Says: "it does not wait for the other program, which has not read yet: it returns before its 5 s are over",
 			Judge: func(g Gomega, r *record.Run) {
 				closed := Call(g, r, "client", "close", 1)
+				g.Expect(closed.End - closed.T).To(BeNumerically("<", 5*time.Second))
 				g.Expect(closed.End).To(BeNumerically("<=", Call(g, r, "server", "read", 1).T))
 				g.Expect(closed.End).To(BeNumerically(">=", Find(g, r, "client.FIN").Departures[0].T))
 			},
@@ -190,14 +191,15 @@ var LingerZero = harness.Scenario{
 	Hosts: []harness.HostSpec{{Name: "client", RTOMin: 5 * time.Second}},
 	Doc: `
 The abortive close. Nothing that was written and not yet sent is sent any more,
-nothing is repeated, and neither end is left in any state: no TIME_WAIT. The
-program still gets 0 from close().
+nothing is repeated, and neither end is left in any state: no TIME_WAIT (RFC 9293
+§3.5.2 would have the end that resets enter it). The program still gets 0 from
+close().
 
   client                                              server
   write()  (corked: waits in the send queue)
   close()   CLOSED     ── RST ─────────────────────► CLOSED, read() = ECONNRESET
 `,
-	Refs: []string{"RFC 9293 §3.10.5", "RFC 1337 §3", "__tcp_close", "tcp_disconnect", "tcp_need_reset"},
+	Refs: []string{"RFC 9293 §3.10.5", "RFC 9293 §3.5.2", "__tcp_close", "tcp_disconnect", "tcp_need_reset"},
 	Answers: []harness.Answer{
 		{
 			Statement: 11, Holds: harness.Holds,
@@ -220,7 +222,7 @@ program still gets 0 from close().
 			Refute: harness.Variant{Play: func(s *harness.Stage) { lingerZero(s, false) }},
 		},
 		{
-			Says: "the RST has the number of what was sent last, and an ACK",
+			Says: "the RST has the number that is next after what was sent, and an ACK",
 			Judge: func(g Gomega, r *record.Run) {
 				reset := Find(g, r, "client.RST")
 				g.Expect(reset.Flags).To(Equal(tcp.RST | tcp.ACK))

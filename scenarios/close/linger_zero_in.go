@@ -155,7 +155,7 @@ a RST is seen after all, but the close did not send it.
 			Refute: ordinary,
 		},
 		{
-			Says: "the kernel counts no abort: only the one RST of the port that knows nothing",
+			Says: "the one RST that is sent is that of the port which knows nothing; the abort is counted all the same",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveDelta("client", "Tcp.OutRsts", 1))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TCPAbortOnData", 1))

@@ -21,7 +21,8 @@ behind bytes that may not be sent. close() returns 0; the orphan is in FIN_WAIT_
 although its FIN never left, and asks again and again whether the window is open
 (the persist timer). A probe within 500 ms of one that was answered is not
 answered (tcp_oow_rate_limited); each answer that comes counts as a sign of
-life, and the orphan goes on, beyond tcp_orphan_retries. When the program reads,
+life, and the orphan goes on, beyond tcp_orphan_retries (though not for ever:
+trap/fin-wait-1-ends-behind-answered-zero-window). When the program reads,
 everything arrives, FIN included.
 
   client                                              server
@@ -133,7 +134,9 @@ The play sets tcp_orphan_retries to 2; stock is 0, which means 8.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).NotTo(Segments("client.FIN"))
 				g.Expect(r).NotTo(Segments("client.RST"))
-				g.Expect(Find(g, r, "client.DATA").Fate).To(Equal(record.Delivered))
+				for _, x := range All(g, r, "client.DATA") {
+					g.Expect(x.Seq + int64(x.Len)).To(BeNumerically("<", 1+flood))
+				}
 			},
 			Refute: harness.Variant{Play: ZeroWindowAnswered.Play},
 		},

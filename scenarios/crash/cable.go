@@ -25,7 +25,7 @@ that finds the cable in is acknowledged. Neither program learns of anything.
               ── data ─ after RTO ──────────────────► read() = 1
               ◄───────────────────────────────  ACK ──
 `,
-	Refs: []string{"RFC 9293 §3.8.3", "RFC 1122 §4.2.3.9", "tcp_retransmit_timer"},
+	Refs: []string{"RFC 9293 §3.8.3", "tcp_retransmit_timer"},
 	Play: cableOut,
 	Claims: []harness.Claim{
 		{
@@ -113,7 +113,7 @@ what it has is answered at once, and counted (TCPDSACKOldSent).
                   ── data ─────────────────────────►
                   ◄────────────────────────────  ACK ── again, with D-SACK
 `,
-		Refs: []string{"RFC 9293 §3.8", "RFC 2883", "tcp_data_queue", "tcp_send_dupack"},
+		Refs: []string{"RFC 9293 §3.8", "RFC 2883", "tcp_data_queue"},
 		Play: func(s *harness.Stage) { partition(s, toServer) },
 		Claims: []harness.Claim{
 			{

@@ -116,7 +116,7 @@ ever. It has no TIME_WAIT then, and the client that boots hears nothing of it.
   (power off)                                          FIN_WAIT_2
   (boot)                                               CLOSED, tcp_fin_timeout
 `,
-	Refs: []string{"RFC 9293 §3.6", "RFC 1122 §4.2.2.20", "tcp_fin_timeout", "tcp_time_wait", "tcp_fin_time"},
+	Refs: []string{"RFC 9293 §3.6", "tcp_fin_timeout", "tcp_time_wait", "tcp_fin_time"},
 	Play: func(s *harness.Stage) { offInLastACK(s, true) },
 	Claims: []harness.Claim{
 		{

@@ -31,7 +31,7 @@ the FIN is the same, and the close is in order.
 			Statement: 41, Holds: harness.Holds,
 			Says: "A killed process sends what close() sends, FIN or RST, for its kernel lives on; a host that loses its power sends nothing.",
 		}},
-		Play: func(s *harness.Stage) { killedAfterFIN(s, 1) },
+		Play: readAfterFIN,
 		Claims: []harness.Claim{
 			{
 				Says: "the kernel sends FIN for the killed process, which called no close()",
@@ -127,18 +127,18 @@ The other end is in FIN_WAIT_2: the RST ends it without TIME_WAIT.
 	},
 }
 
-func unreadAfterFIN(s *harness.Stage) { killedAfterFIN(s, 0) }
+func unreadAfterFIN(s *harness.Stage) { killedAfterFIN(s, false) }
 
-func readAfterFIN(s *harness.Stage) { killedAfterFIN(s, 1) }
+func readAfterFIN(s *harness.Stage) { killedAfterFIN(s, true) }
 
-// killedAfterFIN kills the server's process in CLOSE_WAIT when it has read so
-// many of the two bytes that came: 0 or, counted as all, 1.
-func killedAfterFIN(s *harness.Stage, read int) {
+// killedAfterFIN kills the server's process in CLOSE_WAIT when it has read the
+// byte that came, or has not.
+func killedAfterFIN(s *harness.Stage, read bool) {
 	client, server := s.Established()
 	client.Write("x")
 	client.Close()
 	s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
-	if read > 0 {
+	if read {
 		server.Read(1)
 	}
 	server.Kill()

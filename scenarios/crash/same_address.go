@@ -35,7 +35,7 @@ side is a host that connects and resets at once.
 		{
 			Says: "the SYN-ACK reaches the first host, which answers it with RST",
 			Judge: func(g Gomega, r *record.Run) {
-				answer, reset := Find(g, r, "2:client.SYN-ACK"), byServer(g, r)
+				answer, reset := Find(g, r, "2:client.SYN-ACK"), resetBy(g, r, "server")
 				g.Expect(answer.Departures).NotTo(BeEmpty())
 				g.Expect(answer.Departures[0].To).To(Equal("server"))
 				g.Expect(reset.T).To(BeNumerically(">", answer.T))
@@ -61,23 +61,12 @@ side is a host that connects and resets at once.
 			Says: "the first host's own connection goes on",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Established))
-				g.Expect(Find(g, r, "client.DATA@1").T).To(BeNumerically(">", byServer(g, r).T))
+				g.Expect(Find(g, r, "client.DATA@1").T).To(BeNumerically(">", resetBy(g, r, "server").T))
 				g.Expect(r).To(Returned("server", "read", 1))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { sameAddress(s, s.Server) }},
 		},
 	},
-}
-
-// byServer is the RST that came from the first host.
-func byServer(g Gomega, r *record.Run) *record.Segment {
-	for i := range r.Segments {
-		if x := &r.Segments[i]; x.SentBy == "server" && x.Flags.Has(tcp.RST) {
-			return x
-		}
-	}
-	g.Expect(r).To(BeNil(), "the server sent no RST")
-	return &record.Segment{}
 }
 
 // sameAddress lets a host connect to the client beside a connection of the

@@ -17,7 +17,7 @@ var DataNeverAnsweredInCloseWait = harness.Scenario{
 	Summary: "A server answers a half-closed client whose host has died.",
 	Doc: `
 The client's FIN has arrived, the server's answer never does. CLOSE_WAIT has no
-timer of its own, but the answer has: tcp_retries2 counts its repeats (1 here).
+timer of its own, but the answer has: tcp_retries2 bounds its repeats (1 here).
 
   client                                              server
   shutdown(WR)  ── FIN ──────────────────────────────► CLOSE_WAIT
@@ -152,8 +152,8 @@ var FINNeverAnsweredInClosing = harness.Scenario{
 	Summary: "Both FINs cross, and then the wire is silent: CLOSING ends by itself.",
 	Doc: `
 In CLOSING the other end's FIN has come and our own is not acknowledged. Our FIN
-is repeated as from FIN_WAIT_1, tcp_orphan_retries times (1 here), and then the
-orphan is gone, in silence and without TIME_WAIT.
+is repeated as from FIN_WAIT_1, for as long as tcp_orphan_retries says (1 here), and
+then the orphan is gone, in silence and without TIME_WAIT.
 
   client                                              server
   close()   FIN_WAIT_1 ── FIN ──────────────✗

@@ -55,7 +55,7 @@ lives for one retransmission timeout more than the option says.
 			Refute: harness.Variant{Play: retriesAlone("2")},
 		},
 		{
-			Says: "the data was sent three times: by tcp_retries2 alone it would be sixteen",
+			Says: "the data was sent three times, although tcp_retries2 would have allowed more",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(HaveCount("client.DATA@1", 3))
 				g.Expect(r).To(HaveDelta("client", "Tcp.RetransSegs", 2))

@@ -100,7 +100,7 @@ middlebox resets, the program that waits in read() is told at once.
 			Refute: harness.Variant{Play: HeartbeatShorter.Play},
 		},
 		{
-			Says: "the first probe is answered with RST, and read() fails with ECONNRESET",
+			Says: "the RST that answers the first probe ends the connection: read() fails with ECONNRESET",
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(Segments("client.KEEPALIVE", "forged.RST(server)"))
 				g.Expect(r).To(HaveCount("client.KEEPALIVE", 1))

@@ -100,8 +100,7 @@ sees ETIMEDOUT (after 3 s here: tcp_syn_retries is 1).
 		Says: "the RST is ignored: TIME_WAIT is still there when connect() has given up",
 		Judge: func(g Gomega, r *record.Run) {
 			g.Expect(r).To(Delivered("client.RST"))
-			seen := r.Visited(1, "server")
-			g.Expect(seen[len(seen)-1].State).To(Equal(tcp.TimeWait))
+			g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.TimeWait))
 		},
 		Refute: harness.Variant{Play: func(s *harness.Stage) { reused(s, "0", true) }},
 	}, {

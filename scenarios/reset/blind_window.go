@@ -98,7 +98,7 @@ Whoever knows RCV.NXT needs one segment, or, for data, a guess of the ACK number
 				all := sweepOf(r)
 				last := all[len(all)-1]
 				g.Expect(stateAt(g, r, "server", last)).To(Equal(tcp.Established))
-				g.Expect(after(g, r, "server", last)).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", last).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("server", "Tcp.EstabResets", 1))
 				g.Expect(r).To(Failed("server", "read", "ECONNRESET"))
 			},

@@ -42,7 +42,7 @@ and raises SIGPIPE.
 				g.Expect(r).To(Delivered("client.FIN", "server.ACK(client.FIN)", "server.DATA", "client.RST"))
 				data := Find(g, r, "server.DATA")
 				g.Expect(stateAt(g, r, "client", data)).To(Equal(tcp.FinWait2))
-				g.Expect(after(g, r, "client", data)).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "client", data).State).To(Equal(tcp.Closed))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { writeAfter(s, func(c *harness.Peer) { c.Shutdown() }) }},
 		},

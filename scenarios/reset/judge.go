@@ -17,21 +17,6 @@ func stateAt(g Gomega, r *record.Run, host string, at *record.Segment) tcp.State
 	return state.State
 }
 
-// after is the state in which a host's end of connection 1 was seen right after
-// a segment had been delivered. The record has a reading where something
-// changed.
-func after(g Gomega, r *record.Run, host string, segment *record.Segment) tcp.State {
-	g.Expect(segment.Departures).NotTo(BeEmpty(), "%s was not delivered", segment.Name())
-	for _, s := range r.States {
-		if s.Conn == 1 && s.Host == host && s.After && s.Segment >= 0 && &r.Segments[s.Segment] == segment {
-			return s.State
-		}
-	}
-	state, known := r.StateAt(1, host, segment.Departures[0].T)
-	g.Expect(known).To(BeTrue(), "no state of %s is known", host)
-	return state.State
-}
-
 // outcomes are what the calls of that name came to on a host, in order: the
 // error's name, or else the number as text.
 func outcomes(r *record.Run, host, name string) (list []string) {

@@ -38,7 +38,7 @@ speaks is reset by the server's kernel.
 			Judge: func(g Gomega, r *record.Run) {
 				g.Expect(r).To(OnlySegments("client.SYN", "server.SYN-ACK", "client.ACK(server.SYN-ACK)",
 					"forged.RST(client)", "client.DATA", "server.RST"))
-				g.Expect(after(g, r, "server", Find(g, r, "forged.RST(client)"))).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", Find(g, r, "forged.RST(client)")).State).To(Equal(tcp.Closed))
 			},
 			Refute: harness.Variant{Play: bothReset},
 		},

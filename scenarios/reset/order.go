@@ -44,7 +44,7 @@ the data may already be on its way: "acknowledged" does not mean "answered".
 			Judge: func(g Gomega, r *record.Run) {
 				forged, data := Find(g, r, "forged.RST(client)"), Find(g, r, "client.DATA")
 				g.Expect(forged.Seq).To(Equal(data.Seq + int64(data.Len)))
-				g.Expect(after(g, r, "server", forged)).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", forged).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("server", "Tcp.EstabResets", 1))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { around(s, inject.Before) }},
@@ -96,7 +96,7 @@ connection, and is answered with RST: now both ends know.
 		{
 			Says: "so the sender is reset too",
 			Judge: func(g Gomega, r *record.Run) {
-				g.Expect(after(g, r, "client", Find(g, r, "server.RST"))).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "client", Find(g, r, "server.RST")).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveDelta("client", "Tcp.EstabResets", 1))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { around(s, inject.Behind) }},

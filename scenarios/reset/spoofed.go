@@ -61,7 +61,7 @@ speaks: the server's kernel knows no such connection any more.
 			Says: "the server's end is gone at once, without TIME_WAIT and without an answer to the RST",
 			Judge: func(g Gomega, r *record.Run) {
 				forged := Find(g, r, "forged.RST(client)")
-				g.Expect(after(g, r, "server", forged)).To(Equal(tcp.Closed))
+				g.Expect(AfterDelivery(g, r, "server", forged).State).To(Equal(tcp.Closed))
 				g.Expect(r).To(Segments("forged.RST(client)", "client.DATA", "server.RST"))
 				g.Expect(r).To(HaveCount("server.ACK", 0))
 				g.Expect(r).To(HaveCount("server.CHALLENGE-ACK", 0))

@@ -46,8 +46,8 @@ Up to 60 an orphan in FIN_WAIT_2 becomes a mini-socket at once and lives for
 tcp_fin_timeout. Beyond 60 (TCP_TIMEWAIT_LEN) it stays a full socket for what exceeds
 60, by the keep-alive timer, and then becomes a mini-socket: for what exceeds
 60 once more, not for 60, because tcp_keepalive_timer computes the rest from the
-sysctl again. So 61 gives 2 s, less than any value from 2 on; 65 gives 10, 75
-gives 30, and only 120 gives what it says.
+sysctl again. So 61 gives 2 s, no more than 2 does; 65 gives 10, 75 gives 30, and
+above 60 only 120 gives what it says.
 
   client (tcp_fin_timeout=%s)                          server
   close()   FIN_WAIT_1 ── FIN ───────────────────────► CLOSE_WAIT

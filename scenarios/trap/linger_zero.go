@@ -41,7 +41,7 @@ it (RFC 5961), and only the RST that answers the challenge ends the other half.
             ` + state.String() + `
   close()              ` + how + `
 `,
-		Refs: []string{"RFC 9293 §3.10.4", "tcp_disconnect", "tcp_need_reset", "__tcp_close"},
+		Refs: []string{"RFC 9293 §3.10.5", "tcp_disconnect", "tcp_need_reset", "__tcp_close"},
 		Play: func(s *harness.Stage) { closedIn(s, state, true) },
 		Claims: []harness.Claim{
 			{
@@ -82,16 +82,14 @@ it (RFC 5961), and only the RST that answers the challenge ends the other half.
 	gone := harness.Claim{
 		Says: "the socket is gone with close(): nothing waits, nothing is repeated",
 		Judge: func(g Gomega, r *record.Run) {
-			seen := r.Visited(1, "client")
-			g.Expect(seen[len(seen)-1].State).To(Equal(tcp.Closed))
+			g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.Closed))
 		},
 		Refute: harness.Variant{Play: func(s *harness.Stage) { closedIn(s, state, false) }},
 	}
 	if state == tcp.TimeWait {
 		gone.Says = "TIME_WAIT stays: SO_LINGER comes too late to end it"
 		gone.Judge = func(g Gomega, r *record.Run) {
-			seen := r.Visited(1, "client")
-			g.Expect(seen[len(seen)-1].State).To(Equal(tcp.TimeWait))
+			g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 		}
 		gone.Refute = harness.Variant{Play: func(s *harness.Stage) { closedIn(s, tcp.FinWait2, true) }}
 	}

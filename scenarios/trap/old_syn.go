@@ -18,7 +18,8 @@ var OldSYNEndsTimeWait = harness.Scenario{
 A SYN above the last number is taken for a new connection: TIME_WAIT is removed
 before anybody knows whether the peer meant it. The peer did not, and answers the
 SYN-ACK with RST, which ends the request. The old connection's TIME_WAIT does
-not come back: its 60 s of protection are gone, tcp_rfc1337 or not.
+not come back, although RFC 9293 §3.6.1 wants that: its 60 s of protection are gone,
+tcp_rfc1337 or not.
 
   client                                              server
                                                        TIME_WAIT
@@ -26,7 +27,7 @@ not come back: its 60 s of protection are gone, tcp_rfc1337 or not.
                        ◄──────────────────── SYN-ACK ──
                        ── RST ───────────────────────► nothing
 `,
-	Refs: []string{"RFC 9293 §3.10.7.8", "RFC 6191", "RFC 1337", "tcp_timewait_state_process", "inet_twsk_deschedule_put"},
+	Refs: []string{"RFC 9293 §3.6.1", "RFC 6191", "RFC 1337", "tcp_timewait_state_process", "inet_twsk_deschedule_put"},
 	Play: func(s *harness.Stage) { straySYN(s, 1000) },
 	Claims: []harness.Claim{
 		{
@@ -40,8 +41,7 @@ not come back: its 60 s of protection are gone, tcp_rfc1337 or not.
 		{
 			Says: "nothing is left: neither TIME_WAIT nor the request, although tcp_rfc1337 is set",
 			Judge: func(g Gomega, r *record.Run) {
-				seen := r.Visited(1, "server")
-				g.Expect(seen[len(seen)-1].State).To(Equal(tcp.Closed))
+				g.Expect(LastSeen(g, r, "server").State).To(Equal(tcp.Closed))
 				g.Expect(r).To(HaveStates("server", tcp.TimeWait, tcp.Closed))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { straySYN(s, -1000) }},

@@ -96,9 +96,9 @@ var OrphanRetriesZero = harness.Scenario{
 	Summary: "Every last ACK is lost; tcp_orphan_retries is 0, the stock value.",
 	Doc: `
 0 stands for 8 (tcp_orphan_retries): 102.2 s from the first repeat on, so nine or
-ten FINs. Only a host that sent an ICMP error, or an orphan whose timeout has
-reached its maximum, gets the 0 that is written there. This play waits for the sixth
-FIN, which no value from 1 to 4 sends, and looks at the timer.
+ten FINs. Only an orphan whose timeout has reached its maximum, 120 s, gets the 0 that
+is written there. This play waits for the sixth FIN, which no value from 1 to 4 sends,
+and looks at the timer.
 
   client                                              server
   TIME_WAIT            ◄──────────────────────── FIN ── LAST_ACK, an orphan

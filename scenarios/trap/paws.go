@@ -28,15 +28,15 @@ func paws(flag tcp.Flags, stamp string) harness.Scenario {
 		Name:    name + kind + "{timestamp=" + stamp + "}",
 		Summary: "On a connection with timestamps, " + said + " with " + with + summary,
 		Doc: `
-PAWS discards what bears a timestamp older than the last, except a RST: Linux
-accepts one whatever its timestamp says (tcp_validate_incoming). And what bears no
-timestamp at all is not checked, although RFC 7323 says that it should be
-dropped: leaving the option out is all that a forger has to do.
+PAWS discards what bears a timestamp older than the last, except a RST, which is
+accepted whatever its timestamp says (RFC 7323 §5.3, tcp_validate_incoming). And
+what bears no timestamp at all is not checked, although §3.2 says that it should be
+dropped unless it is a RST: leaving the option out is all that a forger has to do.
 
   client                                              server
                        ── ` + said + `, ` + with + ` ──►
 `,
-		Refs: []string{"RFC 7323 §3.2", "RFC 7323 §5.2", "tcp_validate_incoming", "tcp_paws_discard"},
+		Refs: []string{"RFC 7323 §3.2", "RFC 7323 §5.3", "tcp_validate_incoming", "tcp_paws_check"},
 		Play: func(s *harness.Stage) { stamped(s, flag, stamp, 0) },
 	}
 	// A number below the window is no good, whatever the timestamp.

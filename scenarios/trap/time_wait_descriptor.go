@@ -40,8 +40,7 @@ close() has nothing more to do.
 			Judge: func(g Gomega, r *record.Run) {
 				at, _ := r.StateAt(1, "client", Call(g, r, "client", "getsockopt", 1).End)
 				g.Expect(at.State).To(Equal(tcp.TimeWait))
-				seen := r.Visited(1, "client")
-				g.Expect(seen[len(seen)-1].State).To(Equal(tcp.TimeWait))
+				g.Expect(LastSeen(g, r, "client").State).To(Equal(tcp.TimeWait))
 			},
 			Refute: harness.Variant{Play: func(s *harness.Stage) { describe(s, false) }},
 		},

@@ -43,8 +43,8 @@ where the ACK was lost, and that of the repeat where the FIN was.
 				Judge: func(g Gomega, r *record.Run) {
 					g.Expect(r).To(Delivered("server.FIN#2", "client.ACK(server.FIN)"))
 					acks := All(g, r, "client.ACK(server.FIN)")
-					g.Expect(options(g, r, acks[len(acks)-1]).TSEcr).To(Equal(options(g, r, Find(g, r, echoed)).TSVal))
-					g.Expect(options(g, r, Find(g, r, "server.FIN#1")).TSVal).NotTo(Equal(options(g, r, Find(g, r, "server.FIN#2")).TSVal))
+					g.Expect(options(g, acks[len(acks)-1]).TSEcr).To(Equal(options(g, Find(g, r, echoed)).TSVal))
+					g.Expect(options(g, Find(g, r, "server.FIN#1")).TSVal).NotTo(Equal(options(g, Find(g, r, "server.FIN#2")).TSVal))
 				},
 				Refute: harness.Variant{Play: func(s *harness.Stage) { lostOnce(s, !fin) }},
 			},
@@ -80,7 +80,7 @@ func lostOnce(s *harness.Stage, fin bool) {
 }
 
 // options are those of a segment as it came in.
-func options(g Gomega, _ *record.Run, x *record.Segment) tcp.Options {
+func options(g Gomega, x *record.Segment) tcp.Options {
 	var s tcp.Segment
 	g.Expect(s.Parse(x.Frame)).To(Succeed())
 	return s.Options

@@ -35,7 +35,7 @@ With tcp_rfc1337=0, the stock, this happens. With 1 a RST to TIME_WAIT is ignore
                        ── ACK ───────────────────────►
             CLOSED     ◄────────────────────────  RST ──
 `,
-		Refs: []string{"RFC 1337", "RFC 9293 §3.10.7.8", "tcp_timewait_state_process", "tcp_rfc1337"},
+		Refs: []string{"RFC 1337", "RFC 9293 §3.10.7.4", "tcp_timewait_state_process", "tcp_rfc1337"},
 		Answers: []harness.Answer{{
 			Statement: 9, Holds: harness.HoldsWhen,
 			Says: "TIME_WAIT protects for 60 s unless a RST with the exact number ends it, which tcp_rfc1337=0, the stock, allows.",

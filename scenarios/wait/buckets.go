@@ -25,8 +25,8 @@ func buckets(n int) harness.Scenario {
 		Doc: `
 tcp_max_tw_buckets bounds the mini-sockets of a namespace. Who comes when they are
 used up gets none: its connection is CLOSED where it should have waited. Nothing is
-sent and nobody is told; TCPTimeWaitOverflow counts it, and the kernel's log says
-"time wait bucket table overflow".
+sent and nobody is told; TCPTimeWaitOverflow counts it. (The kernel's documentation
+promises a warning in its log; there is none.)
 
 It is thrown away early, at the last ACK, so a FIN that is repeated because that ACK
 was lost finds nobody: it is answered with RST.

@@ -58,7 +58,7 @@ tcp_tw_reuse_delay (1 s; here 1 ms) counts.
 The new connection starts 65,537 above the number where the old one ended, so that
 it takes the place of the old one whatever the other end remembers.
 `,
-		Refs:  []string{"RFC 9293 §3.4.3", "RFC 6191", "__inet_hash_connect", "__inet_check_established", "tcp_twsk_unique"},
+		Refs:  []string{"RFC 9293 §3.6.1", "RFC 6191", "__inet_hash_connect", "__inet_check_established", "tcp_twsk_unique"},
 		Needs: []harness.Need{{Sysctl: reuseDelay}},
 		Answers: []harness.Answer{{
 			Statement: 9, Holds: harness.HoldsWhen,

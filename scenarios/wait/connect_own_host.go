@@ -13,8 +13,8 @@ import (
 )
 
 // OwnHost connects inside one host, where there is no wire: to the host's own
-// address, which the loopback device carries.
-var OwnHost = []harness.Scenario{ownHost(1), ownHost(2)}
+// address, which the loopback device carries, and to the loopback address.
+var OwnHost = []harness.Scenario{ownHost(1), ownHost(2), loopback(0), loopback(1), loopback(2)}
 
 func ownHost(reuse int) harness.Scenario {
 	set := func(key, value string) harness.Variant {
@@ -38,7 +38,7 @@ still counts as a foreign one.
 
 The client has one port to choose from (ip_local_port_range), and tcp_tw_reuse_delay
 is 1 ms. Nothing comes to the wire: what is judged are the calls and the counters. The
-column of 127.0.0.1 is what the kernel's source says; it is not played.
+column of the loopback is wait/connect-to-loopback-in-time-wait.
 
   client                       client, another process
   connect() = 0  ── lo ──────► listen(), accept()
@@ -46,9 +46,9 @@ column of 127.0.0.1 is what the kernel's source says; it is not played.
   TIME_WAIT                    CLOSED
   connect() ?
 `,
-		Refs:  []string{"RFC 9293 §3.4.3", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
+		Refs:  []string{"RFC 9293 §3.6.1", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
 		Needs: []harness.Need{{Sysctl: reuseDelay}},
-		Play:  func(s *harness.Stage) { insideHost(s, reuse) },
+		Play:  func(s *harness.Stage) { insideHost(s, reuse, false) },
 	}
 	silent := harness.Claim{
 		Says: "nothing of it comes to the wire, and the host counts both ends",
@@ -87,15 +87,73 @@ column of 127.0.0.1 is what the kernel's source says; it is not played.
 	return sc
 }
 
-// insideHost connects a program of the client's host to another one there, lets
-// it close first, and connects again.
-func insideHost(s *harness.Stage, reuse int) {
+func loopback(reuse int) harness.Scenario {
+	set := func(key, value string) harness.Variant {
+		return harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: key, Value: value}}}
+	}
+	sc := harness.Scenario{
+		Name:    fmt.Sprintf("wait/connect-to-loopback-in-time-wait{tcp_tw_reuse=%d}", reuse),
+		Summary: "A program connects to 127.0.0.1 or ::1 and closes first, and then connects again from the same port.",
+		Doc: `
+This is what tcp_tw_reuse=2, the stock since 4.19, is for: a connection from loopback to
+loopback may take over one in TIME_WAIT for a port that the kernel chooses
+(tcp_twsk_unique), and no other may. With 0 it may not either. What wait/connect-inside-host-in-time-wait shows of the host's own
+address, which is not in 127.0.0.0/8, is the difference.
+
+  client                       client, another process
+  connect() = 0  ── lo ──────► listen(), accept()
+  shutdown(WR)                 close()
+  TIME_WAIT                    CLOSED
+  connect() ?
+`,
+		Refs:  []string{"RFC 9293 §3.6.1", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
+		Needs: []harness.Need{{Sysctl: reuseDelay}},
+		Play:  func(s *harness.Stage) { insideHost(s, reuse, true) },
+	}
+	if reuse == 0 {
+		sc.Claims = []harness.Claim{{
+			Says: "connect() fails with EADDRNOTAVAIL: no TIME_WAIT is taken over",
+			Judge: func(g Gomega, r *record.Run) {
+				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
+				g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 0))
+			},
+			Refute: set("net.ipv4.tcp_tw_reuse", "2"),
+		}}
+		return sc
+	}
+	sc.Claims = []harness.Claim{{
+		Says: "connect() succeeds: TWRecycled counts the TIME_WAIT that was taken over",
+		Judge: func(g Gomega, r *record.Run) {
+			g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
+			g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 1))
+		},
+		Refute: set("net.ipv4.tcp_tw_reuse", "0"),
+	}, {
+		Says: "it is no new port: TIME_WAIT stood on the one that the client may choose",
+		Judge: func(g Gomega, r *record.Run) {
+			g.Expect(r).To(HaveDelta("client", "TcpExt.TW", 1))
+			g.Expect(r).To(HaveDelta("client", "Tcp.PassiveOpens", 2))
+		},
+		Refute: set("net.ipv4.tcp_max_tw_buckets", "0"),
+	}}
+	return sc
+}
+
+// insideHost connects a program of the client's host to another one there, by the
+// loopback address or by the host's own, lets it close first, and connects again.
+func insideHost(s *harness.Stage, reuse int, byLoopback bool) {
 	s.Client.Sysctl("net.ipv4.tcp_tw_reuse", strconv.Itoa(reuse))
 	s.Client.Sysctl(reuseDelay, "1")
 	s.Client.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %[1]d", clientPort))
 	client, other := s.Client.Peer(), s.Client.NewPeer("listener")
-	other.Listen(8080, 8)
-	client.Connect(s.Client, 8080)
+	connect := func() bool { return client.Connect(s.Client, 8080) }
+	if byLoopback {
+		other.ListenLoopback(8080, 8)
+		connect = func() bool { return client.ConnectLoopback(8080) }
+	} else {
+		other.Listen(8080, 8)
+	}
+	connect()
 	other.Accept()
 	client.Shutdown()
 	other.Read(1) // end of file
@@ -103,7 +161,7 @@ func insideHost(s *harness.Stage, reuse int) {
 	client.Read(1) // end of file: TIME_WAIT has begun
 	client.Close()
 	s.Await(s.Wire.After(5 * time.Millisecond)) // the delay counts milliseconds
-	if client.Connect(s.Client, 8080) {
+	if connect() {
 		other.Accept()
 	}
 }

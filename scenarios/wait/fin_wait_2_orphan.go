@@ -35,7 +35,7 @@ end stays in CLOSE_WAIT. Its next write() succeeds, and the answer is a RST.
                        ── RST ───────────────────────► CLOSED
                                                         write(): EPIPE
 `,
-	Refs: []string{"RFC 9293 §3.6", "RFC 1122 §4.2.2.20", "tcp_rcv_state_process", "tcp_time_wait", "tcp_fin_time"},
+	Refs: []string{"RFC 9293 §3.6", "RFC 1122 §4.2.2.13", "tcp_rcv_state_process", "tcp_time_wait", "tcp_fin_time"},
 	Answers: []harness.Answer{{
 		Statement: 13, Holds: harness.HoldsWhen,
 		Says: "It holds after close(): the orphan lasts tcp_fin_timeout, 60 s, or TCP_LINGER2 of its socket. While a descriptor is open, as after shutdown(), FIN_WAIT_2 lasts for ever.",

@@ -31,7 +31,7 @@ lost.
                  60 s  ── ACK ───────────────────────►
                              ✗──────────────────  RST ──
 `,
-	Refs:    []string{"RFC 9293 §3.10.7.8", "RFC 1337", "tcp_timewait_state_process", "inet_twsk_reschedule"},
+	Refs:    []string{"RFC 9293 §3.10.7.4", "RFC 1337", "tcp_timewait_state_process", "inet_twsk_reschedule"},
 	Answers: []harness.Answer{{Statement: 9, Holds: harness.Holds, Says: "A late copy meets TIME_WAIT, is acknowledged and thrown away, and starts the 60 s again."}},
 	Play:    lateCopy,
 	Claims: []harness.Claim{
@@ -118,7 +118,7 @@ thrown away as repeats. No end notices.
             ESTABLISHED           (late data) ───────► ESTABLISHED
   write()   ── data ─────────────────────────────────► read()
 `,
-		Refs: []string{"RFC 7323 §5", "RFC 9293 §3.4.2", "tcp_paws_discard", "tcp_validate_incoming", "tcp_data_queue"},
+		Refs: []string{"RFC 7323 §5", "RFC 9293 §3.4.1", "tcp_validate_incoming", "tcp_paws_check", "tcp_data_queue"},
 		Answers: []harness.Answer{{
 			Statement: 9, Holds: harness.HoldsWhen,
 			Says: "What TIME_WAIT did not keep off, timestamps do (PAWS). Without them late data that fits into the window is read as the new connection's.",

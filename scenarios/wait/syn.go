@@ -31,7 +31,7 @@ The server's first number is 65,537 above the one where the old connection ended
   connect() SYN_SENT   ── SYN, above RCV.NXT ────────► SYN_RECV
             ESTABLISHED◄────────────────────  SYN-ACK ──
 `,
-	Refs: []string{"RFC 9293 §3.10.7.8", "RFC 1122 §4.2.2.13", "RFC 6191", "tcp_timewait_state_process"},
+	Refs: []string{"RFC 9293 §3.6.1", "RFC 1122 §4.2.2.13", "RFC 6191", "tcp_timewait_state_process"},
 	Answers: []harness.Answer{{
 		Statement: 9, Holds: harness.HoldsWhen,
 		Says: "A delayed duplicate is kept off for 60 s, but TIME_WAIT gives way at once to a SYN that is newer by number or by timestamp.",
@@ -107,7 +107,7 @@ With tcp_rfc1337=1 the RST would be ignored.
                        ── SYN ───────────────────────► SYN_RECV
             ESTABLISHED◄────────────────────  SYN-ACK ──
 `,
-	Refs: []string{"RFC 9293 §3.10.7.3", "RFC 9293 §3.10.7.8", "tcp_timewait_state_process", "tcp_rcv_synsent_state_process"},
+	Refs: []string{"RFC 9293 §3.10.7.3", "RFC 9293 §3.10.7.4", "tcp_timewait_state_process", "tcp_rcv_synsent_state_process"},
 	Play: oldSYN,
 	Claims: []harness.Claim{
 		{
@@ -197,8 +197,8 @@ old duplicate and is answered with the ACK of the old connection.
 If a SYN that passes is itself a stray copy, the listener answers it with SYN-ACK,
 and its supposed sender, who knows nothing of it, with RST. The half-open
 connection is gone then, and so is TIME_WAIT: it ended when the SYN was accepted,
-and nothing brings it back. An old SYN so ends TIME_WAIT as a RST would, and
-tcp_rfc1337 does not help.
+and nothing brings it back, although RFC 9293 §3.6.1 asks for that. An old SYN so
+ends TIME_WAIT as a RST would, and tcp_rfc1337 does not help.
 
   SYN's number   timestamp   TIME_WAIT
   higher         same        ends: SYN-ACK
@@ -210,7 +210,7 @@ tcp_rfc1337 does not help.
   higher         older       stays: ACK (PAWS)
   lower          older       stays: ACK (PAWS)
 `,
-		Refs: []string{"RFC 9293 §3.10.7.8", "RFC 6191", "RFC 7323 §5.3", "tcp_timewait_state_process"},
+		Refs: []string{"RFC 9293 §3.6.1", "RFC 9293 §3.10.7.4", "RFC 6191", "RFC 7323 §5.3", "tcp_timewait_state_process"},
 		Play: func(s *harness.Stage) { forgeSYN(s, f) },
 	}
 	if accepted {

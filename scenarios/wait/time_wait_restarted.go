@@ -30,7 +30,7 @@ other end repeats its FIN, TIME_WAIT does not come nearer to its end.
                        ◄────────────────────────  FIN ── after 1.4 s
                  60 s  ── ACK ───────────────────────► CLOSED
 `,
-	Refs: []string{"RFC 9293 §3.10.7.8", "tcp_timewait_state_process", "inet_twsk_reschedule"},
+	Refs: []string{"RFC 9293 §3.10.7.4", "tcp_timewait_state_process", "inet_twsk_reschedule"},
 	Answers: []harness.Answer{{
 		Statement: 8, Holds: harness.Holds,
 		Says: "Each repeated FIN is acknowledged out of TIME_WAIT, and the 60 s begin again.",

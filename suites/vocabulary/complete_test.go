@@ -25,6 +25,8 @@ var aside = map[string]string{
 	"Host.Settle":      "waits for the wire, and changes nothing",
 	"Program.Ended":    "tells the play whether it runs",
 	"Program.Status":   "tells the play how it ended",
+	"Host.Unreachable": "tells the play where nobody connects",
+	"Stage.At":         "says where a play stands that is not written in Go",
 	"Stage.AwaitFirst": "awaits one of several",
 	"Stage.Conclude":   "ends a play that is not written in Go",
 	"Stage.Quiet":      "awaits that nothing moves any more",

@@ -252,6 +252,20 @@ var hostActs = []entry{
 		},
 	},
 	{
+		name: "host/loopback", of: []string{"Peer.ListenLoopback", "Peer.ConnectLoopback"},
+		shows: "a host's program connects to another one there by the loopback address, of which nothing comes to the wire",
+		play: func(s *stage) {
+			s.Client.NewPeer("listener").ListenLoopback(8080, 8)
+			s.Client.Peer().ConnectLoopback(8080)
+		},
+		judge: func(g Gomega, r *record.Run) {
+			g.Expect(results(r, "client", "connect")).To(Equal([]int64{0}))
+			g.Expect(r).To(OnlySegments())
+			loopback := map[int]string{4: "127.0.0.1:8080", 6: "[::1]:8080"}[r.IP]
+			g.Expect(r.Client().Sockets).To(ContainElement(And(HaveField("State", tcp.Listen), HaveField("Local", loopback))))
+		},
+	},
+	{
 		name: "host/holdings", of: []string{"Host.Holdings"},
 		shows: "a program that has a file open and waits for a child holds two processes and that descriptor",
 		play: func(s *stage) {
