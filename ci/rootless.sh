@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All tests, or those of the packages named, as a user without privileges. A user runs them in place. Root becomes uid 65534 in
 # a copy, because neither root's clone nor root's modules and build cache need be readable to others; the copy goes away.
-# The full sweeps of suites/application are those of ci/test.sh; LASTACK_SHALLOW= plays them here too.
+# The refutations of suites/kernel and the full sweeps of suites/application are those of ci/test.sh; LASTACK_SHALLOW= plays
+# them here too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh

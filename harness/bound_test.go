@@ -89,7 +89,7 @@ func TestShortens(t *testing.T) {
 func TestStretch(t *testing.T) {
 	s := &Stage{base: 30 * time.Second, bound: 30 * time.Second}
 	s.stretch("net.ipv4.tcp_orphan_retries", "0")
-	if want := 30*time.Second + 2*102200*time.Millisecond; s.bound != want {
+	if want := 30*time.Second + Timescale(2*102200*time.Millisecond); s.bound != want {
 		t.Errorf("after orphan_retries=0: %v, want %v", s.bound, want)
 	}
 	before := s.bound

@@ -31,38 +31,42 @@ func rounds() int {
 	return 1
 }
 
-// TestMain plays more pairs at once where only the wrong twins are played: those wait
-// more than they work, since one cell is played five times, one after another.
+// TestMain lets every sweep begin: how many play at once is said by turns.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if os.Getenv("LASTACK_SHALLOW") != "" {
-		if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
-			panic(err) // the flag is that of package testing
-		}
+	if err := flag.Set("test.parallel", strconv.Itoa(2*len(pairs))); err != nil {
+		panic(err) // the flag is that of package testing
 	}
 	os.Exit(m.Run())
+}
+
+// turns bounds how many sweeps of a kind play at once. Those of the mended twins work
+// all the time; those of the wrong ones mostly wait, since a finding's cell is played
+// five times, one after another.
+var turns = map[string]chan struct{}{
+	"wrong":  make(chan struct{}, 3*runtime.GOMAXPROCS(0)),
+	"mended": make(chan struct{}, runtime.GOMAXPROCS(0)),
 }
 
 func TestTwins(t *testing.T) {
 	pool := newPool(t)
 	dir := programs(t)
 	for _, p := range pairs {
-		t.Run(p.name, func(t *testing.T) {
-			t.Parallel()
-			t.Run("wrong", func(t *testing.T) {
-				for round := range rounds() {
-					p.convict(t, pool, dir, round)
-				}
-			})
-			t.Run("mended", func(t *testing.T) {
-				if os.Getenv("LASTACK_SHALLOW") != "" {
+		play := func(which string, once func(t *testing.T, round int)) {
+			t.Run(p.name+"/"+which, func(t *testing.T) {
+				if which == "mended" && os.Getenv("LASTACK_SHALLOW") != "" {
 					t.Skip("LASTACK_SHALLOW is set: this pass plays the wrong twins alone")
 				}
+				t.Parallel()
+				turns[which] <- struct{}{}
+				defer func() { <-turns[which] }()
 				for round := range rounds() {
-					p.acquit(t, pool, dir, round)
+					once(t, round)
 				}
 			})
-		})
+		}
+		play("wrong", func(t *testing.T, round int) { p.convict(t, pool, dir, round) })
+		play("mended", func(t *testing.T, round int) { p.acquit(t, pool, dir, round) })
 	}
 }
 
