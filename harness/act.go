@@ -54,8 +54,9 @@ func (h *Host) Returned(act string) inject.Condition {
 }
 
 // Kill ends all peers and programs of the host by SIGKILL, what programs left
-// behind included, and waits until they are gone. The kernel lives on: it closes their descriptors, and so sends FIN, or
-// RST where bytes were unread. Peer starts another peer.
+// behind included, and waits until they are gone. The kernel lives on: it closes
+// their descriptors, and so sends FIN, or RST where bytes were unread. Peer starts
+// another peer.
 func (h *Host) Kill() {
 	h.act(nil, "kill", "kill(SIGKILL)", func(ctx context.Context) error {
 		if err := h.signalPrograms(ctx, syscall.SIGKILL); err != nil {

@@ -90,7 +90,7 @@ func timer(key, value string) (time.Duration, bool) {
 // kernel take: timers run late, and what counts may be the one behind the last.
 func (s *Stage) stretch(key, value string) {
 	if d, ok := timer(key, value); ok && !s.measuring {
-		s.bound = max(s.bound, s.base+timescale(2*d))
+		s.bound = max(s.bound, s.base+Timescale(2*d))
 	}
 }
 

@@ -11,7 +11,7 @@ const drainBound = 500 * time.Millisecond
 // wait for a busy processor on its way through the cable, and a record without
 // it would tell of a silence that there was not.
 func (l *lab) drain() {
-	give := time.Now().Add(timescale(drainBound))
+	give := time.Now().Add(Timescale(drainBound))
 	for _, h := range l.hosts {
 		// What was sent before a boot or into an unplugged cable is counted
 		// elsewhere, or nowhere.
@@ -33,7 +33,7 @@ func (l *lab) drain() {
 func (h *Host) drained() bool {
 	n, err := h.counters.TCP()
 	if err != nil {
-		return true // the record will say
+		return true // what cannot be counted is not waited for
 	}
 	_, taken := h.passed()
 	return taken >= n.Out+n.Retrans

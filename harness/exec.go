@@ -40,7 +40,3 @@ func (h *Host) Exec(ctx context.Context, spec ProgramSpec, files []*os.File) (ex
 	}
 	return status.Code, "", nil
 }
-
-// Rehearsal tells that this is the fault-free play before a play that counts bytes
-// from a turn's end: it gives no verdict.
-func (s *Stage) Rehearsal() bool { return s.measuring }

@@ -3,10 +3,10 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -24,23 +24,34 @@ func (h *Host) Holdings() (Holdings, error) {
 	if err != nil {
 		return all, fmt.Errorf("count holdings of %s: %w", h.name, err)
 	}
-	processes, err := filepath.Glob("/proc/[0-9]*")
+	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return all, fmt.Errorf("count holdings of %s: %w", h.name, err)
 	}
-	for _, dir := range processes {
-		if name, err := os.Readlink(dir + "/ns/net"); err != nil || name != namespace || isInit(dir) {
+	for _, dir := range dirs {
+		if name, err := os.Readlink(dir + "/ns/net"); err != nil || name != namespace {
+			continue // that of another host, or of nobody whom we may look at
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		// Process 1 of the host's own pid namespace is what the lab itself needs there.
+		if p, ok := readStatus(pid); !ok || p.isInit() {
 			continue
 		}
 		files, err := os.ReadDir(dir + "/fd")
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return all, fmt.Errorf("count holdings of %s: %w", h.name, err)
+		case err != nil:
 			continue // it has ended
 		}
 		all.Processes++
 		all.Descriptors += len(files)
 	}
 	if all.Processes == 0 && !h.Ended() {
-		return all, fmt.Errorf("count holdings of %s: %w", h.name, errors.New("its processes are not to be seen in /proc"))
+		return all, fmt.Errorf("count holdings of %s: its processes are not to be seen in /proc", h.name)
 	}
 	for _, s := range h.sockets() {
 		if s.State != tcp.Listen && s.Inode != 0 {
@@ -68,20 +79,4 @@ func (h *Host) namespace() (string, error) {
 		name, failed = os.Readlink("/proc/self/fd/" + strconv.Itoa(ns))
 	})
 	return name, errors.Join(err, failed)
-}
-
-// isInit tells the process that the lab itself needs on a host: it is process 1 of
-// the host's own pid namespace.
-func isInit(dir string) bool {
-	status, err := os.ReadFile(dir + "/status")
-	if err != nil {
-		return true
-	}
-	for line := range strings.Lines(string(status)) {
-		if numbers, is := strings.CutPrefix(line, "NSpid:"); is {
-			list := strings.Fields(numbers)
-			return len(list) > 0 && list[len(list)-1] == "1"
-		}
-	}
-	return false
 }

@@ -14,9 +14,9 @@ type turn struct {
 	n   int
 }
 
-// errUnmeasured: a rule counts bytes from the end of a turn, which no wire can
+// errUnmeasured: something counts bytes from the end of a turn, which no wire can
 // know while the turn lasts.
-var errUnmeasured = errors.New("a rule counts bytes from the end of a turn, and the fault-free play, which is played first to know where that is, did not come to it")
+var errUnmeasured = errors.New("where a turn ends a fault-free play must show, which is played first")
 
 // measureBound is how long a fault-free play may wait for one thing that peers
 // do. It may well wait in vain, for what only the fault brings about: all that it
@@ -28,7 +28,7 @@ const measureBound = 3 * time.Second
 // was.
 func measure(ctx context.Context, sc *Scenario, v variant, o Options) error {
 	o.measuring, o.Out = true, ""
-	_, _, err := once(ctx, sc, variant{name: v.name, play: v.play, claim: -1}, o, false, nil)
+	_, _, err := once(ctx, sc, variant{name: v.name, play: v.play, claim: -1}, o, nil)
 	return err
 }
 
@@ -61,3 +61,7 @@ func (s *Stage) turnLen(who string, n int) (int64, bool) {
 	length, ok := s.turns[turn{who, n}]
 	return length, ok
 }
+
+// Rehearsal tells that this is the fault-free play before a play that counts bytes
+// from a turn's end: it gives no verdict.
+func (s *Stage) Rehearsal() bool { return s.measuring }

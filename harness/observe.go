@@ -206,12 +206,33 @@ func (h *Host) sockets() []probe.Socket {
 	return all
 }
 
+// Listens tells whether a program of the host listens on a port now.
+func (h *Host) Listens(port uint16) bool { return h.listening(port) }
+
 // Listeners are the addresses on which programs of the host listen now, those on
 // loopback too, which no other host can reach.
 func (h *Host) Listeners() []netip.AddrPort {
 	var all []netip.AddrPort
 	for _, s := range h.sockets() {
 		if s.State == tcp.Listen && !slices.Contains(all, s.Local) {
+			all = append(all, s.Local)
+		}
+	}
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return all
+}
+
+// Unreachable are the addresses on which programs of the host listen, on a port or,
+// where that is 0, on any, if no other host can connect to one of them in the play's
+// address family; nil where one can, or nothing listens.
+func (h *Host) Unreachable(port uint16) []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, s := range h.sockets() {
+		switch {
+		case s.State != tcp.Listen || port != 0 && s.Local.Port() != port:
+		case h.reachable(&s):
+			return nil
+		case !slices.Contains(all, s.Local):
 			all = append(all, s.Local)
 		}
 	}

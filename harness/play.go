@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,11 +20,13 @@ import (
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject"
 	"github.com/lastack/lastack/inject/tcp"
+	"github.com/lastack/lastack/internal/shell"
 	"github.com/lastack/lastack/netenv"
 )
 
 // Play plays a scenario once on a fresh lab and judges it. A run whose harness
-// was late is played again, alone, at most twice. The error is for what could
+// was late is played again, alone, at most twice, and only the last attempt leaves
+// evidence. The error is for what could
 // not be begun: no Linux, no privileges, a setting that this kernel does not
 // know; the record is then nil. Everything else is the record's verdict.
 func Play(ctx context.Context, sc Scenario, o Options) (*record.Run, error) {
@@ -102,33 +105,30 @@ func play(ctx context.Context, sc *Scenario, v variant, o Options) (*record.Run,
 		o.turns = map[turn]int64{}
 	}
 	var earlier []string
-	for i := range attempts {
-		r, late, err := once(ctx, sc, v, o, i > 0, earlier)
+	for {
+		r, again, err := once(ctx, sc, v, o, earlier)
 		if errors.Is(err, errUnmeasured) {
 			if err = measure(ctx, sc, v, o); err == nil {
-				r, late, err = once(ctx, sc, v, o, i > 0, earlier)
+				r, again, err = once(ctx, sc, v, o, earlier)
 			}
 		}
-		if err != nil || !late {
+		if err != nil || !again {
 			return r, err
 		}
 		earlier = append(earlier, r.Why)
-		if i == attempts-1 {
-			return r, nil
-		}
 	}
-	panic("unreachable")
 }
 
-// once plays one attempt. late tells that the harness missed a deadline, so
-// that the run says nothing.
-func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, earlier []string) (r *record.Run, late bool, err error) {
+// once plays one attempt, alone where earlier ones did not count. again tells that
+// this one does not either, because the harness missed a deadline: it says nothing,
+// and leaves no evidence.
+func once(ctx context.Context, sc *Scenario, v variant, o Options, earlier []string) (r *record.Run, again bool, err error) {
 	leave, err := take(ctx, o.Pool.stand)
 	if err != nil {
 		return nil, false, err
 	}
 	defer leave()
-	if alone {
+	if len(earlier) > 0 {
 		o.Pool.alone.Lock()
 		defer o.Pool.alone.Unlock()
 	} else {
@@ -157,9 +157,9 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 	r.Attempts = earlier
 	r.Repro = repro(sc, o)
 	if l.stage.unmeasured {
-		return nil, false, errUnmeasured
+		return nil, false, fmt.Errorf("play %s: %s: %w", sc.Name, r.Why, errUnmeasured)
 	}
-	late = !o.Flow && l.late(r)
+	late := !o.Flow && l.late(r)
 	rebase(r)
 	if v.edit != nil {
 		v.edit(r)
@@ -168,20 +168,23 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, alone bool, e
 	if ctx.Err() != nil {
 		return r, false, nil // interrupted: neither a verdict nor evidence of one
 	}
+	if late && len(earlier) < attempts-1 {
+		return r, true, nil
+	}
 	// The evidence is on disk before anything is torn down.
 	dir := o.Out
 	if dir == "" && !v.worked(r, &o) {
 		if dir, err = os.MkdirTemp("", "lastack-"); err != nil {
-			return r, late, fmt.Errorf("keep evidence of %s: %w", sc.Name, err)
+			return r, false, fmt.Errorf("keep evidence of %s: %w", sc.Name, err)
 		}
 	}
 	if dir != "" {
 		r.Evidence = filepath.Join(dir, evidenceName(r))
 		if err := evidence.Write(r.Evidence, r); err != nil {
-			return r, late, fmt.Errorf("keep evidence of %s: %w", sc.Name, err)
+			return r, false, fmt.Errorf("keep evidence of %s: %w", sc.Name, err)
 		}
 	}
-	return r, late, nil
+	return r, false, nil
 }
 
 // evidenceName is the folder of a run below the directory of evidence.
@@ -200,18 +203,14 @@ func repro(sc *Scenario, o Options) string {
 	if o.Repro != "" {
 		return o.Repro
 	}
-	command := fmt.Sprintf("lastack run %s --ip %d -v", sc.Name, o.IP)
+	words := []string{"lastack", "run", sc.Name, "--ip", strconv.Itoa(o.IP), "-v"}
 	if o.Stock {
-		command += " --stock"
+		words = append(words, "--stock")
 	}
 	for _, s := range o.Sysctls {
-		if s.Host != "" {
-			command += fmt.Sprintf(" --set %s:%s=%s", s.Host, s.Key, s.Value)
-		} else {
-			command += fmt.Sprintf(" --set %s=%s", s.Key, s.Value)
-		}
+		words = append(words, "--set", s.String())
 	}
-	return command
+	return shell.Join(words)
 }
 
 // lab is a stage with all that it stands on.
@@ -248,11 +247,11 @@ func newLab(ctx context.Context, sc *Scenario, o Options) (*lab, error) {
 	if bound == 0 {
 		bound = 30 * time.Second
 	}
-	bound = timescale(bound)
+	bound = Timescale(bound)
 	s := &Stage{IP: o.IP, name: sc.Name, ctx: ctx, base: bound, bound: bound, stock: o.Stock, pinned: map[string]bool{}}
 	l.stage = s
 	if s.turns, s.measuring = o.turns, o.measuring; s.measuring {
-		s.bound = min(bound, timescale(measureBound))
+		s.bound = min(bound, Timescale(measureBound))
 	}
 	config := inject.WireConfig{Step: !o.Flow, Log: true}
 	names := map[string]*Host{}

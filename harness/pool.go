@@ -78,6 +78,4 @@ func scale() float64 {
 }
 
 // Timescale stretches a bound of time by LASTACK_TIMESCALE.
-func Timescale(d time.Duration) time.Duration { return timescale(d) }
-
-func timescale(d time.Duration) time.Duration { return time.Duration(float64(d) * scale()) }
+func Timescale(d time.Duration) time.Duration { return time.Duration(float64(d) * scale()) }

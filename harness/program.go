@@ -49,18 +49,19 @@ type Program struct {
 func (h *Host) Start(argv ...string) *Program { return h.Run(ProgramSpec{Argv: argv}) }
 
 // Run runs a program on the host. It sees the hosts' names in /etc/hosts, with
-// their addresses in the play's family, and the caller's working directory. /tmp, /dev/shm, $HOME and $LASTACK_DIR are the host's
-// own: they are empty at first, its programs share them, and they are gone with
-// the lab, but not with the host's power. They are memory: 128 MiB in all. Of what
-// the caller has in /tmp a program sees only its working directory and its own
-// file.
+// their addresses in the play's family, and the caller's working directory. /tmp,
+// /dev/shm, $HOME and $LASTACK_DIR are the host's own: they are empty at first, its
+// programs share them, and they are gone with the lab, but not with the host's power.
+// They are memory: 128 MiB in all. Of what the caller has in /tmp a program sees only
+// its working directory and its own file. What cannot be started ends the play with
+// ERROR.
 func (h *Host) Run(spec ProgramSpec) *Program {
 	s := h.stage
 	if len(spec.Argv) == 0 || spec.Argv[0] == "" {
 		s.stop(record.Error, "start program on %s: no command", h.name)
 	}
 	name := spec.Argv[0]
-	fail := func(err error) { s.stop(record.Error, "start %s on %s: %v", name, h.name, err) }
+	fail := func(err error) { s.stop(record.Error, "start %q on %s: %v", record.Fit(name, 40), h.name, err) }
 	if h.off {
 		fail(errOff)
 	}
@@ -72,7 +73,7 @@ func (h *Host) Run(spec ProgramSpec) *Program {
 	process := netenv.ProcessSpec{Argv: withDir(spec.Argv), Env: environment(spec), Dir: inDir(spec.Dir), Isolated: true}
 	if role, is := strings.CutPrefix(name, builtin.Role); is {
 		if !builtin.Has(role) {
-			fail(fmt.Errorf("there is no such stand-in: want one of %s", strings.Join(builtin.Names(), ", ")))
+			fail(CheckProgram(name))
 		}
 	} else {
 		process.Path = process.Argv[0]
@@ -90,7 +91,7 @@ func (h *Host) Run(spec ProgramSpec) *Program {
 	process.Files = []*os.File{nil, stdout, stderr}
 	p.out = record.Program{Host: h.name, Argv: slices.Clone(spec.Argv), T: s.clock(), End: -1}
 	if p.process, err = h.env.StartProcess(s.ctx, process); err != nil {
-		s.stop(record.Error, "start program on %s: %v", h.name, err)
+		s.stop(record.Error, "on %s: %v", h.name, err)
 	}
 	h.programs = append(h.programs, p)
 	go p.wait()
@@ -154,7 +155,7 @@ func (p *Program) wait() {
 	defer close(p.ended)
 	status, err := p.process.Wait(context.Background())
 	if err != nil {
-		return
+		return // the keeper is gone, and the play hears of that
 	}
 	s := p.host.stage
 	s.mu.Lock()

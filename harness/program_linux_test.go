@@ -192,17 +192,22 @@ func TestKeptFilesAreBounded(t *testing.T) {
 }
 
 func TestProgramsThatAreRefused(t *testing.T) {
-	for name, spec := range map[string]ProgramSpec{
-		"no command": {}, "glob": {Argv: []string{"true"}, Keep: []string{"["}}, "above": {Argv: []string{"true"}, Keep: []string{"../x"}},
-		"no such stand-in": {Argv: []string{"builtin:no-such"}}, "no such program": {Argv: []string{"/tmp/no/such"}},
+	for name, c := range map[string]struct {
+		spec ProgramSpec
+		want string
+	}{
+		"no command":       {ProgramSpec{}, "start program on client: no command"},
+		"glob":             {ProgramSpec{Argv: []string{"true"}, Keep: []string{"["}}, `start "true" on client: keep "[": want a glob`},
+		"above":            {ProgramSpec{Argv: []string{"true"}, Keep: []string{"../x"}}, `keep "../x": want a glob as out/*.bin that goes nowhere above`},
+		"no such stand-in": {ProgramSpec{Argv: []string{"builtin:htpt"}}, `there is no builtin "htpt"; the nearest is "http"`},
+		"no such program":  {ProgramSpec{Argv: []string{"/tmp/no/such"}}, "on client: start program /tmp/no/such: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := Play(t.Context(), Scenario{Name: "test/refused", Play: func(s *Stage) { s.Client.Run(spec) }}, Options{Out: t.TempDir()})
-			if err != nil || r.Verdict != record.Error {
-				t.Fatal(r, err)
+			r, err := Play(t.Context(), Scenario{Name: "test/refused", Play: func(s *Stage) { s.Client.Run(c.spec) }}, Options{Out: t.TempDir()})
+			if err != nil || r.Verdict != record.Error || !strings.Contains(r.Why, c.want) {
+				t.Fatalf("%v, %v; want %q", r, err, c.want)
 			}
-			t.Log(r.Why)
 		})
 	}
 }
@@ -254,12 +259,20 @@ func TestListeners(t *testing.T) {
 		server.must(peer.Listen(server.fd, 1))
 		s.Await(s.Server.Listening(7070))
 		same(t, "nothing can be reached", s.AwaitFirst(10*time.Millisecond, s.Server.ListeningAny()), -1)
-		if d := cmp.Diff([]netip.AddrPort{loopback}, s.Server.Listeners(), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
-			t.Errorf("listeners (-want +got):\n%s", d)
+		equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+		for of, list := range map[string][]netip.AddrPort{
+			"listeners": s.Server.Listeners(), "those that nobody reaches": s.Server.Unreachable(0), "those on the port": s.Server.Unreachable(7070),
+		} {
+			if d := cmp.Diff([]netip.AddrPort{loopback}, list, equal); d != "" {
+				t.Errorf("%s (-want +got):\n%s", of, d)
+			}
 		}
+		same(t, "those on another port", len(s.Server.Unreachable(7071)), 0)
 		s.Server.NewPeer("other").Listen(8080, 1)
 		s.Await(s.Server.ListeningAny())
 		same(t, "listeners", len(s.Server.Listeners()), 2)
+		same(t, "those that nobody reaches, beside one that can be", len(s.Server.Unreachable(0)), 0)
+		same(t, "those on the port", len(s.Server.Unreachable(7070)), 1)
 	}, func(t *testing.T, r *record.Run) {
 		listening := 0
 		for _, x := range r.Server().Sockets {

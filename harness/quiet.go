@@ -13,7 +13,7 @@ import (
 // returns whether that was so within the time; programs that never sleep, and a
 // system that does not tell, are never quiet.
 func (s *Stage) Quiet(within time.Duration) bool {
-	end := time.Now().Add(timescale(within))
+	end := time.Now().Add(Timescale(within))
 	before, calm := s.look(), 0
 	for time.Now().Before(end) {
 		if s.AwaitFirst(0, s.Wire.After(quietStep)); s.ctx.Err() != nil {

@@ -84,9 +84,12 @@ func (c *census) take(pids []int) {
 		}
 	}
 	for _, pid := range ours {
-		if in := all[pid].inner; len(in) >= 3 && in[len(in)-1] == 1 && hosts[namespace(pid)] {
+		if !hosts[namespace(pid)] {
+			continue
+		}
+		if p := all[pid]; len(p.inner) >= 3 && p.isInit() {
 			c.inits[pid] = true
-		} else if hosts[namespace(pid)] {
+		} else {
 			c.members = append(c.members, pid)
 		}
 	}
@@ -127,27 +130,37 @@ func processes() map[int]status {
 		if err != nil {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join("/proc", d.Name(), "status"))
-		if err != nil {
-			continue // it has ended
+		if p, ok := readStatus(pid); ok {
+			all[pid] = p
 		}
-		p := status{pid: pid}
-		for line := range bytes.Lines(text) {
-			key, value, _ := bytes.Cut(line, []byte(":"))
-			switch string(key) {
-			case "PPid":
-				p.parent, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
-			case "NSpid":
-				for _, word := range bytes.Fields(value) {
-					n, _ := strconv.Atoi(string(word))
-					p.inner = append(p.inner, n)
-				}
-			}
-		}
-		all[pid] = p
 	}
 	return all
 }
+
+// readStatus is what /proc says of a process; false where it has ended.
+func readStatus(pid int) (status, bool) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return status{}, false
+	}
+	p := status{pid: pid}
+	for line := range bytes.Lines(text) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(key) {
+		case "PPid":
+			p.parent, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+		case "NSpid":
+			for _, word := range bytes.Fields(value) {
+				n, _ := strconv.Atoi(string(word))
+				p.inner = append(p.inner, n)
+			}
+		}
+	}
+	return p, true
+}
+
+// isInit tells the init of a pid namespace.
+func (p *status) isInit() bool { return len(p.inner) > 0 && p.inner[len(p.inner)-1] == 1 }
 
 // sleeps tells whether all threads of a process sleep or are stopped, and notes
 // how often each was given the processor.

@@ -80,6 +80,15 @@ type Sysctl struct {
 	Value string
 }
 
+// String is [HOST:]KEY=VALUE, as lastack takes it on its command line.
+func (s Sysctl) String() string {
+	text := s.Key + "=" + s.Value
+	if s.Host != "" {
+		text = s.Host + ":" + text
+	}
+	return text
+}
+
 // WireMode says what the hosts hand to the wire.
 type WireMode string
 

@@ -162,6 +162,3 @@ func counted(p *inject.Passage) int64 {
 	}
 	return 1
 }
-
-// Listens tells whether a program of the host listens on a port now.
-func (h *Host) Listens(port uint16) bool { return h.listening(port) }

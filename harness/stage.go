@@ -45,6 +45,7 @@ type Stage struct {
 	stock    bool
 	pinned   map[string]bool // sysctls that the user set: HOST:KEY
 	deadline []deadline
+	place    *string // of At; nil in a play that is Go
 
 	census census // where the programs of this lab are found
 
@@ -68,8 +69,13 @@ type stop struct {
 
 func (s *Stage) stop(verdict record.Verdict, format string, args ...any) {
 	why := fmt.Sprintf(format, args...)
-	if at := caller(); at != "" {
-		why = at + ": " + why
+	at := s.place
+	if at == nil {
+		line := caller()
+		at = &line
+	}
+	if *at != "" {
+		why = *at + ": " + why
 	}
 	panic(stop{verdict, why})
 }
@@ -117,21 +123,23 @@ func (s *Stage) Await(c inject.Condition) {
 	case !errors.Is(err, inject.ErrGivenUp):
 		s.stop(record.Error, "await %s: %v", c, err)
 	case c.Kind == inject.Fired:
-		s.stop(record.Inconclusive, "the rule %q had not fired after %v", c.Rule, s.bound)
+		s.stop(record.Inconclusive, "the rule %q had not fired after %v", c.Rule, bound)
 	}
-	s.stop(record.Fail, "awaited %s, which had not come after %v", c, s.bound)
+	s.stop(record.Fail, "awaited %s, which had not come after %v", c, bound)
 }
 
 // AwaitFirst waits until one of several conditions is met, and returns the index
 // of the first one; −1 where none came in time. atMost 0 is the bound of Await;
-// another is stretched by LASTACK_TIMESCALE too. It passes no verdict.
+// another is stretched by LASTACK_TIMESCALE too. It passes no verdict. In a
+// fault-free play, where no rule stands, Fired is not waited for; where there is
+// nothing else, the last index is returned at once.
 func (s *Stage) AwaitFirst(atMost time.Duration, conds ...inject.Condition) int {
 	bound := s.bound
 	if s.measuring { // for programs, which may take long to start
 		bound = s.base
 	}
 	if atMost > 0 {
-		bound = timescale(atMost)
+		bound = Timescale(atMost)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, bound)
 	defer cancel()
@@ -153,30 +161,27 @@ func (s *Stage) AwaitFirst(atMost time.Duration, conds ...inject.Condition) int 
 	// Of those that were met before the first in the list counts.
 	now := make(chan struct{})
 	close(now)
-	waiting := 0
+	var waiting []int
 	for i, c := range conds {
-		if c.Kind == "" {
+		switch {
+		case c.Kind == "":
 			s.stop(record.Error, "await a condition that was never made")
+		case s.measuring && c.Kind == inject.Fired:
+			continue
 		}
-		if s.measuring && c.Kind == inject.Fired {
-			continue // no rule stands in a fault-free play
-		}
-		waiting++
+		waiting = append(waiting, i)
 		_, err := s.Wire.wire.Await(now, c)
 		if enter(met{i, 0, err}); first.index >= 0 {
 			return first.index
 		}
 	}
-	if waiting == 0 {
+	if waiting == nil {
 		return len(conds) - 1
 	}
-	results := make(chan met, waiting)
-	for i, c := range conds {
-		if s.measuring && c.Kind == inject.Fired {
-			continue
-		}
+	results := make(chan met, len(waiting))
+	for _, i := range waiting {
 		go func() {
-			at, err := s.Wire.wire.Await(ctx.Done(), c)
+			at, err := s.Wire.wire.Await(ctx.Done(), conds[i])
 			results <- met{i, at, err}
 			cancel() // the others need not wait
 		}()

@@ -259,9 +259,13 @@ func (h *Host) Files(ctx context.Context, globs []string) (files []File, more in
 		return nil, 0, err
 	}
 	var found keeper.Found
-	if err := json.Unmarshal(reply.Body, &found); err != nil || len(found.Names) != len(open) {
+	err = json.Unmarshal(reply.Body, &found)
+	if err == nil && len(found.Names) != len(open) {
+		err = fmt.Errorf("the keeper sent %d descriptors for %d names", len(open), len(found.Names))
+	}
+	if err != nil {
 		closeFiles(open)
-		return nil, 0, fmt.Errorf("find files on host %s: the keeper sent %d descriptors: %w", h.Name, len(open), err)
+		return nil, 0, fmt.Errorf("find files on host %s: %w", h.Name, err)
 	}
 	for i, f := range open {
 		files = append(files, File{found.Names[i], f})

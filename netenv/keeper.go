@@ -31,7 +31,6 @@ type Keeper struct {
 
 	numbers atomic.Uint64 // of requests, labs and processes
 	hello   keeper.Hello
-	root    bool
 	pid     int
 
 	mu      sync.Mutex
@@ -225,10 +224,6 @@ func (k *Keeper) Close() error {
 	close(k.closed)
 	return err
 }
-
-// Privileged reports whether labs are made with the privileges of this process,
-// as root does. Otherwise they lie in a user namespace of their own.
-func (k *Keeper) Privileged() bool { return k.root }
 
 // Census asks the keeper what it holds, for audits.
 func (k *Keeper) Census(ctx context.Context) (Census, error) {

@@ -90,9 +90,10 @@ type ProcessSpec struct {
 	// namespace in which /etc/hosts knows the lab and /tmp and /dev/shm are the host's
 	// own (see ProgramDir): of the caller's files there a program sees its working
 	// directory and its own file. Where the working directory is /tmp itself, what lies
-	// in it at the time is seen, of very much the 1024 that changed last. The program has no privileges that the caller does
-	// not have. Otherwise only the network is the host's, and the program has all
-	// privileges over it.
+	// in it at the time is seen; where that is more than 1024 files and directories,
+	// those that changed last. The program has no privileges that the caller does not
+	// have. Otherwise only the network is the host's, and the program has all privileges
+	// over it.
 	Isolated bool
 }
 

@@ -47,7 +47,7 @@ func Start(ctx context.Context) (*Keeper, error) {
 	far.Close() // or the keeper's end would not be seen
 
 	k := newKeeper(control{near}, func() error { return reap(cmd, said) })
-	k.root, k.pid = privileged, cmd.Process.Pid
+	k.pid = cmd.Process.Pid
 	type greeting struct {
 		message keeper.Message
 		err     error

@@ -104,9 +104,16 @@ func analyzeFiles(parent context.Context, f *analyzeFlags, args []string, stdin 
 	case (f.json || f.jsonl) && (f.explain || f.all):
 		return errors.New("--explain and --all are for people; JSON has every connection without them")
 	}
+	if f.save != "" {
+		// Not only when a long capture was read.
+		if err := absent(string(f.save)); err != nil {
+			return fmt.Errorf("--save %q: %w", string(f.save), reason(err))
+		}
+	}
 	ctx, stop := interruptible(parent)
 	defer stop()
 	bar := newProgress(stderr)
+	defer bar.off()
 	live := false
 	var inputs []analyze.Input
 	for _, name := range args {
@@ -157,7 +164,7 @@ func analyzeFiles(parent context.Context, f *analyzeFlags, args []string, stdin 
 	if err := out.Close(totals); err != nil {
 		return err
 	}
-	if f.save != "" {
+	if f.save != "" && (saved.text != "" || !totals.Partial) {
 		if err := saved.write(string(f.save)); err != nil {
 			return err
 		}

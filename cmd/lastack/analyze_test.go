@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -104,8 +105,12 @@ func TestAnalyzeSave(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "\nname: data-after-close-of-the-server\n") {
 		t.Errorf("saved %q, %v", text, err)
 	}
-	if got := lastack(t.Context(), "analyze", "data-after-close.pcap", "--save", saved); got.Status != 2 {
-		t.Errorf("a file that was there was written: %+v", got)
+	got := lastack(t.Context(), "analyze", "data-after-close.pcap", "--save", saved)
+	if want := fmt.Sprintf("lastack: --save %q: file exists\n", saved); got.Status != 2 || got.Stdout != "" || got.Stderr != want {
+		t.Errorf("onto a file that was there: %+v, want %q before anything is read", got, want)
+	}
+	if now, err := os.ReadFile(saved); err != nil || !bytes.Equal(now, text) {
+		t.Errorf("the file that was there holds now %q, %v", now, err)
 	}
 }
 

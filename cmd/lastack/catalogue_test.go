@@ -312,20 +312,6 @@ func TestParseSetting(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	for word, want := range map[string]string{
-		"net.ipv4.tcp_fin_timeout=2":      "net.ipv4.tcp_fin_timeout=2",
-		"server:net.ipv4.tcp_rmem=1 2 3":  `'server:net.ipv4.tcp_rmem=1 2 3'`,
-		"net.ipv4.x=it's":                 `'net.ipv4.x=it'\''s'`,
-		"":                                "''",
-		"net.ipv4.x=$(touch /tmp/here); ": `'net.ipv4.x=$(touch /tmp/here); '`,
-	} {
-		if got := quote(word); got != want {
-			t.Errorf("quote(%q) = %s, want %s", word, got, want)
-		}
-	}
-}
-
 func TestDescribeBuild(t *testing.T) {
 	info := &debug.BuildInfo{
 		Main: debug.Module{Version: "v1.2.3"},

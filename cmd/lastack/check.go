@@ -18,6 +18,7 @@ import (
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/check"
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // checkFlags are what the flags of check say.
@@ -151,9 +152,6 @@ func checkPair(parent context.Context, f checkFlags, client []string, stdout, st
 		asks := runFlags{set: f.set}
 		pool, err := asks.open(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				return interrupted("nothing was played")
-			}
 			return err
 		}
 		pool.Close() // what it was for is over
@@ -188,9 +186,9 @@ func checkPair(parent context.Context, f checkFlags, client []string, stdout, st
 
 func cellsPlayed(n int) string {
 	if n == 1 {
-		return "1 cell was played"
+		return cellCount(n) + " was played"
 	}
-	return fmt.Sprintf("%d cells were played", n)
+	return cellCount(n) + " were played"
 }
 
 // unprefixed takes the package's name from an error: the command says its own.
@@ -258,7 +256,7 @@ func (f *checkFlags) config(client []string) (check.Config, error) {
 	default:
 		return c, errors.New("--shard is given twice: a sweep plays one part")
 	}
-	c.Repro = f.repro(client)
+	c.Repro = f.repro()
 	return c, nil
 }
 
@@ -285,12 +283,12 @@ func (f *checkFlags) exclusive() error {
 	return nil
 }
 
-// repro is the command that a cell is added to, to be played alone.
-func (f *checkFlags) repro(client []string) string {
-	words := []string{"lastack", "check", "--server", quote(f.server.text)}
+// repro is the command to which a cell and the client are added, to be played alone.
+func (f *checkFlags) repro() string {
+	words := []string{"lastack", "check", "--server", f.server.text}
 	add := func(flag, value string) {
 		if value != "" {
-			words = append(words, flag, quote(value))
+			words = append(words, flag, value)
 		}
 	}
 	switch {
@@ -320,14 +318,9 @@ func (f *checkFlags) repro(client []string) string {
 	add("--judge", f.judge.text)
 	add("--effects", f.effects.text)
 	for _, s := range f.set {
-		text := s.Key + "=" + s.Value
-		if s.Host != "" {
-			text = s.Host + ":" + text
-		}
-		add("--set", text)
+		add("--set", s.String())
 	}
-	words = append(words, "--", check.Join(client))
-	return strings.Join(words, " ")
+	return shell.Join(words)
 }
 
 // listCells prints the cells, and on stderr what was left out.

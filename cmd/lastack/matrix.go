@@ -151,9 +151,6 @@ func runMatrix(parent context.Context, f *matrixFlags, args []string, stdout, st
 	}
 	pool, err := of.open(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return interrupted("nothing was played")
-		}
 		return err
 	}
 	p := &matrixPlay{stderr: stderr, live: live(stderr), detail: len(f.states.list)+len(f.arrivals.list) > 0, ladders: map[string]string{}}

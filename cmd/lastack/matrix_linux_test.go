@@ -35,6 +35,14 @@ func TestMatrix(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+	t.Run("a limit that the connections of a cell would share", func(t *testing.T) {
+		got := lastack(t.Context(), "matrix", "--state", "ESTABLISHED", "--arrival", "rst-in-window", "--ip", "4", "--set", "net.ipv4.tcp_challenge_ack_limit=1")
+		for _, part := range []string{"ESTABLISHED × rst-in-window, IPv4: PASS\n", "  answers   . 101/101\n", "SO_ERROR 0, read() EAGAIN, write() 10\n"} {
+			if got.Status != 0 || !strings.Contains(got.Stdout, part) {
+				t.Errorf("%q is missing: %+v", part, got)
+			}
+		}
+	})
 	t.Run("a setting that the kernel does not have", func(t *testing.T) {
 		got := lastack(t.Context(), "matrix", "--set", "net.ipv4.tcp_nothing=1")
 		if got.Status != statusCannotWork || !strings.Contains(got.Stderr, "--set: ") {

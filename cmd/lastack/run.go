@@ -8,7 +8,6 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/harness/report"
+	"github.com/lastack/lastack/internal/shell"
 	"github.com/lastack/lastack/scenarios"
 )
 
@@ -152,9 +152,6 @@ func runScenarios(parent context.Context, f runFlags, args []string, stdout, std
 	pool, err := f.open(ctx)
 	if err != nil {
 		places.retreat()
-		if ctx.Err() != nil {
-			return interrupted("nothing was played")
-		}
 		return err
 	}
 
@@ -191,8 +188,13 @@ func (f *runFlags) choose(args []string) (chosen []choice, left int, err error) 
 
 // open makes a pool in which labs take what --set asks for: a setting that
 // this kernel does not have, or a value that it refuses, ends the command
-// before anything is played.
-func (f *runFlags) open(ctx context.Context) (*harness.Pool, error) {
+// before anything is played, and so does Ctrl-C.
+func (f *runFlags) open(ctx context.Context) (_ *harness.Pool, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = interrupted("nothing was played")
+		}
+	}()
 	pool, err := harness.NewPool(ctx, f.jobs.n)
 	if err != nil {
 		return nil, err
@@ -299,22 +301,18 @@ const defaultPlay = "default"
 
 // repro is the command that plays one run again and shows it.
 func (f *runFlags) repro(name, variant string, ip int) string {
-	words := []string{"lastack", "run", quote(name), "--ip", strconv.Itoa(ip), "-v"}
+	words := []string{"lastack", "run", name, "--ip", strconv.Itoa(ip), "-v"}
 	if variant != "" {
-		words = append(words, "--variant", quote(variant))
+		words = append(words, "--variant", variant)
 	}
 	words = append(words, f.programs.words()...)
 	if f.stock {
 		words = append(words, "--stock")
 	}
 	for _, s := range f.set {
-		text := s.Key + "=" + s.Value
-		if s.Host != "" {
-			text = s.Host + ":" + text
-		}
-		words = append(words, "--set", quote(text))
+		words = append(words, "--set", s.String())
 	}
-	return strings.Join(words, " ")
+	return shell.Join(words)
 }
 
 // done takes a run that has ended.

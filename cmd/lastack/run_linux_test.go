@@ -161,3 +161,41 @@ func TestDirectoryThatIsGone(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestFileNamesItsPlace: what ends the play of a file says where in the file, and never
+// where in our source; of what never was a file it says neither.
+func TestFileNamesItsPlace(t *testing.T) {
+	needLabs(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("TMPDIR", t.TempDir())
+	if err := os.WriteFile("no-exec", []byte("x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const hosts = "lastack: 1\nname: bug\nsummary: s\nhosts:\n  server: { run: [\"builtin:http\"] }\n  client: { run: [\"builtin:dial\", \"server:8080\"], after: [server] }\n"
+	run := []string{"run", "bug.yaml"}
+	for name, c := range map[string]struct {
+		file string
+		args []string
+		want string
+	}{
+		"a program":       {strings.Replace(hosts, "builtin:http", "./no-exec", 1), run, "bug.yaml:5:19: on server: start program ./no-exec: exec format error"},
+		"another program": {hosts, []string{"run", "bug.yaml", "--server", "./no-exec"}, "bug.yaml:5:3: on server: start program ./no-exec"},
+		"a sysctl":        {hosts + "sysctls: { net.ipv4.no_such_key: 1 }\n", run, "bug.yaml:7:12: set net.ipv4.no_such_key on client"},
+		"a rule":          {hosts + "rules:\n  - match: server.DATA@1[-1]\n    drop: true\n", run, "bug.yaml:8:5: resolve server.DATA@1[-1]"},
+		"a condition":     {hosts + "at:\n  - { when: \"server.DATA@1[-1]\", do: kill, host: client }\n", run, "bug.yaml:8:13: resolve server.DATA@1[-1]"},
+		"an act":          {hosts + "at:\n  - { when: client.SYN, do: boot, host: server }\n", run, "bug.yaml:8:5: boot server: the host is on"},
+		"an act's program": {hosts + "at:\n  - { when: client.SYN, do: run, host: server, run: [\"{dir}/none\"] }\n", run,
+			"bug.yaml:8:54: on server: start program /tmp/lastack.dir/none: no such file"},
+		"no file": {"", []string{"try", "--server", "./no-exec", "--", "builtin:dial", "server:8080"}, "ERROR on server: start program ./no-exec"},
+		"check":   {"", []string{"check", "--server", "./no-exec", "--", "builtin:dial", "server:8080"}, "lastack: on server: start program ./no-exec"},
+	} {
+		if err := os.WriteFile("bug.yaml", []byte(c.file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got := lastack(t.Context(), c.args...)
+		said := strings.Join(strings.Fields(got.Stdout+got.Stderr), " ")
+		if got.Status != 2 || !strings.Contains(said, c.want) || strings.Contains(said, ".go:") {
+			t.Errorf("%s: %+v, want %q", name, got, c.want)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/lastack/lastack/harness/file"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/internal/nearest"
+	"github.com/lastack/lastack/internal/shell"
 	"github.com/lastack/lastack/scenarios"
 	"github.com/lastack/lastack/scenarios/stories"
 )
@@ -149,10 +150,7 @@ func numbered(word string, n int) error {
 
 // readFile reads the scenarios of a file: FILE, or FILE#NAME for one of several.
 func readFile(arg string) (chosen []choice, err error) {
-	path, name, one := arg, "", false
-	if base, after, found := strings.Cut(arg, ".yaml#"); found {
-		path, name, one = base+".yaml", after, true
-	}
+	path, name, one := oneOfFile(arg)
 	list, err := file.Read(path)
 	if err != nil {
 		return nil, err
@@ -174,12 +172,18 @@ func readFile(arg string) (chosen []choice, err error) {
 	return chosen, nil
 }
 
-// isFile tells the name of a scenario file.
-func isFile(arg string) bool {
-	if strings.Contains(arg, ".yaml#") {
-		return true
+// oneOfFile parts FILE#NAME; of anything else it is all the path.
+func oneOfFile(arg string) (path, name string, one bool) {
+	i := strings.LastIndexByte(arg, '#')
+	if _, err := os.Stat(arg); err == nil || i < 0 || !isFile(arg[:i]) {
+		return arg, "", false
 	}
-	if strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml") {
+	return arg[:i], arg[i+1:], true
+}
+
+// isFile tells the name of a scenario file, or of a scenario in one.
+func isFile(arg string) bool {
+	if _, _, one := oneOfFile(arg); one || strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml") {
 		return true
 	}
 	if isGlob(arg) || named(arg) {
@@ -235,7 +239,7 @@ func (f *runFlags) check(s *file.Scenario) error {
 				return fmt.Errorf("%s: %s runs no program on %s, but on %s", f.programs.flag(host), s.Name, host, strings.Join(hosts, " and "))
 			}
 		}
-		if err := file.CheckProgram(argv[0]); err != nil {
+		if err := harness.CheckProgram(argv[0]); err != nil {
 			return fmt.Errorf("%s: %w", f.programs.flag(host), err)
 		}
 	}
@@ -405,7 +409,7 @@ func (w *written) gave() record.Verdict {
 // whole is the run that stands for a group: its claims are that each variant gives
 // its verdict.
 func (g *group) whole() *record.Run {
-	out := &record.Run{Scenario: g.name, Summary: g.summary, Play: defaultPlay, IP: g.ip, Repro: fmt.Sprintf("lastack run %s --ip %d -v", quote(g.word), g.ip)}
+	out := &record.Run{Scenario: g.name, Summary: g.summary, Play: defaultPlay, IP: g.ip, Repro: fmt.Sprintf("lastack run %s --ip %d -v", shell.Quote(g.word), g.ip)}
 	var verdicts []record.Verdict
 	deviates := false
 	for _, w := range g.variants {

@@ -18,7 +18,9 @@ import (
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/file"
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/harness/report"
 	"github.com/lastack/lastack/inject"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // tryFlags are what the flags of try say.
@@ -179,10 +181,10 @@ func (f *tryFlags) draft(client []string) (*file.Draft, error) {
 	case len(f.ip) != 1:
 		return nil, errors.New("--ip both: try plays once, over 4 or 6")
 	}
-	if err := file.CheckProgram(f.server[0]); err != nil {
+	if err := harness.CheckProgram(f.server[0]); err != nil {
 		return nil, fmt.Errorf("--server: %w", err)
 	}
-	if err := file.CheckProgram(client[0]); err != nil {
+	if err := harness.CheckProgram(client[0]); err != nil {
 		return nil, fmt.Errorf("the client: %w", err)
 	}
 	d := &file.Draft{
@@ -261,9 +263,6 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 	if len(f.set) > 0 {
 		asks := runFlags{set: f.set}
 		if options.Pool, err = asks.open(ctx); err != nil {
-			if ctx.Err() != nil {
-				return interrupted("nothing was played")
-			}
 			return err
 		}
 		defer options.Pool.Close() // what it was for is over then
@@ -333,33 +332,25 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 // repro is the command that plays it again.
 func (f *tryFlags) repro(d *file.Draft) string {
 	if f.save != "" {
-		return fmt.Sprintf("lastack run %s --ip %d -v", quote(string(f.save)), f.ip[0])
+		return shell.Join([]string{"lastack", "run", string(f.save), "--ip", strconv.Itoa(f.ip[0]), "-v"})
 	}
-	words := []string{"lastack", "try", "--ip", strconv.Itoa(f.ip[0]), "--server", quote(joined(d.Server))}
+	words := []string{"lastack", "try", "--ip", strconv.Itoa(f.ip[0]), "--server", shell.Join(d.Server)}
 	for i := range f.rules {
-		words = append(words, "--rule", quote(f.rules[i].String()))
+		words = append(words, "--rule", f.rules[i].String())
 	}
 	switch {
 	case d.Listen > 0:
 		words = append(words, "--ready", strconv.Itoa(d.Listen))
 	case d.Log != "":
-		words = append(words, "--ready", quote("log:"+d.Log))
+		words = append(words, "--ready", "log:"+d.Log)
 	}
 	if d.Exit != "" {
-		words = append(words, "--expect-exit", quote(d.Exit))
+		words = append(words, "--expect-exit", d.Exit)
 	}
-	for _, s := range d.Sysctls {
-		words = append(words, "--set", quote(s[0]+"="+s[1]))
+	for _, s := range f.set {
+		words = append(words, "--set", s.String())
 	}
-	return strings.Join(words, " ") + " -- " + joined(d.Client)
-}
-
-func joined(words []string) string {
-	var out []string
-	for _, w := range words {
-		out = append(out, quote(w))
-	}
-	return strings.Join(out, " ")
+	return shell.Join(slices.Concat(words, []string{"--"}, d.Client))
 }
 
 // writeNew writes a file that was not there.
@@ -383,7 +374,7 @@ const shownLines = 10
 func writeTry(w io.Writer, r *record.Run, expects, broken bool, saved string) error {
 	var b strings.Builder
 	wide := width(w)
-	b.WriteString(r.DrawLadder(record.LadderOptions{Width: wide, Color: colored(w), Names: true}))
+	b.WriteString(report.Ladder(r, wide, colored(w)))
 	b.WriteByte('\n')
 	for _, p := range r.Programs {
 		writeOutput(&b, p.Host+" stdout", p.Stdout, p.StdoutSize, wide)
@@ -393,13 +384,9 @@ func writeTry(w io.Writer, r *record.Run, expects, broken bool, saved string) er
 		fmt.Fprintf(&b, "evidence: %s\n", record.Printable(r.Evidence))
 	}
 	if saved != "" {
-		fmt.Fprintf(&b, "saved: lastack run %s\n", quote(saved))
+		fmt.Fprintf(&b, "saved: lastack run %s\n", shell.Quote(saved))
 	}
-	paragraph := func(indent, text string) {
-		for _, row := range record.Wrap(text, wide-len(indent)) {
-			b.WriteString(strings.TrimRight(indent+row, " ") + "\n")
-		}
-	}
+	paragraph := func(indent, text string) { report.Paragraph(&b, wide, indent, text) }
 	switch {
 	case broken:
 		b.WriteString("interrupted: the play was not over\n")
@@ -468,7 +455,7 @@ func (k *standing) stand(s *harness.Stage) {
 	defer lab.close()
 	k.stands.Store(true)
 	if k.ctx.Err() == nil {
-		fmt.Fprintf(k.stderr, "both hosts stand until Ctrl-C; meanwhile, elsewhere:\n  lastack exec %s client -- ss -tno\n", quote(k.dir))
+		fmt.Fprintf(k.stderr, "both hosts stand until Ctrl-C; meanwhile, elsewhere:\n  lastack exec %s client -- ss -tno\n", shell.Quote(k.dir))
 	}
 	<-k.ctx.Done()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/file"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // count is the value of a flag that takes a number from 1 on. The zero value
@@ -116,18 +117,14 @@ func (p programs) flag(host string) string {
 	return "--host " + host
 }
 
-// words are the flags as they are typed.
+// words are the flags and their values.
 func (p programs) words() (words []string) {
 	for _, host := range slices.Sorted(maps.Keys(p)) {
-		var command []string
-		for _, w := range p[host] {
-			command = append(command, quote(w))
-		}
-		text := strings.Join(command, " ")
+		command := shell.Join(p[host])
 		if host == hosts[0] || host == hosts[1] {
-			words = append(words, "--"+host, quote(text))
+			words = append(words, "--"+host, command)
 		} else {
-			words = append(words, "--host", quote(host+"="+text))
+			words = append(words, "--host", host+"="+command)
 		}
 	}
 	return words
@@ -240,15 +237,4 @@ func keyWritten(key string) bool {
 		}
 	}
 	return true
-}
-
-// quote makes a word fit for a shell.
-func quote(word string) string {
-	plain := !strings.ContainsFunc(word, func(r rune) bool {
-		return !strings.ContainsRune("-_./:=,+@%", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	})
-	if plain && word != "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -58,8 +58,8 @@ type Config struct {
 	// Out keeps the evidence of findings below a directory; without it each
 	// finding's goes to a fresh one below the directory for temporary files.
 	Out string
-	// Repro begins the line that plays one cell again; empty is a lastack check with
-	// these programs.
+	// Repro begins the line that plays one cell again, in front of the cell and the
+	// client; empty is a lastack check with this server.
 	Repro string
 	// Progress, where it is set, is called after each cell, one call at a time.
 	Progress func(Progress)

@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/lastack/lastack/internal/wholefile"
 )
 
 func encode(w io.Writer, v any) error {
@@ -36,23 +39,10 @@ func (r *Report) WriteDir(dir string) error {
 	return WriteFile(filepath.Join(dir, ReportFile), r.JSON)
 }
 
-// WriteFile writes a file that gets its name only once it is whole.
+// WriteFile writes a file that gets its name only once it is whole, and replaces an
+// earlier one of that name.
 func WriteFile(path string, content func(io.Writer) error) error {
-	dir, name := filepath.Split(path)
-	part := filepath.Join(dir, "."+name+".part")
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	err = content(f)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		os.Remove(part) // the reason why counts more
+	if err := wholefile.Write(path, content); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
@@ -75,6 +65,11 @@ func ReadReport(data []byte) (*Report, error) {
 	}
 	if r.Schema != Schema {
 		return nil, fmt.Errorf("read report: its schema is %d, and this version of lastack reads %d", r.Schema, Schema)
+	}
+	for _, f := range slices.Concat(r.Findings, r.Unrepeatable) {
+		if len(f.Cells) == 0 {
+			return nil, fmt.Errorf("read report: no cell has the finding %q: lastack check did not write this", f.Symptom)
+		}
 	}
 	return &r, nil
 }

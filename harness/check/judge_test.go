@@ -69,6 +69,7 @@ func TestJudge(t *testing.T) {
 		"repeated a POST, server judged":           {underTest: Server, o: observation{client: ok(same), repeats: []repeat{{1, 2, "POST"}}}, verdict: record.Pass},
 		"took effect twice":                        {free: func(r *reference) { r.effects = 1 }, o: observation{client: ok(same), effects: 2}, verdict: record.Fail, symptoms: []Symptom{RepeatedEffect}},
 		"leaked":                                   {underTest: Server, o: observation{client: broken, leaked: "5 more sockets"}, verdict: record.Fail, symptoms: []Symptom{Leak}},
+		"leaks were not counted":                   {underTest: Server, o: observation{client: broken, uncounted: "no /proc"}, verdict: record.Pass, says: "whether the server leaks is not known: no /proc"},
 		"a second client failed":                   {underTest: Server, o: observation{client: broken, after: &broken}, verdict: record.Fail, symptoms: []Symptom{ServerDown}, says: "a second client, after the fault, exited 1 (it broke)"},
 		"a second client hung":                     {underTest: Both, o: observation{client: broken, during: &hung}, verdict: record.Fail, symptoms: []Symptom{ServerDown}, says: "while the fault lasts, had not ended after 2s"},
 		"a second client got half":                 {underTest: Server, o: observation{client: broken, after: &short}, verdict: record.Fail, symptoms: []Symptom{ServerDown}},

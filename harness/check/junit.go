@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 type (
@@ -54,9 +55,9 @@ type (
 // failure; what showed nothing, or never came again, is skipped.
 func (r *Report) JUnit(out io.Writer) error {
 	all := junitSuites{Name: "lastack check", Time: fmt.Sprintf("%.3f", float64(r.DurationMS)/1000)}
-	all.Suite = junitSuite{Name: record.Printable(Join(r.Client)), Time: all.Time}
+	all.Suite = junitSuite{Name: record.Printable(shell.Join(r.Client)), Time: all.Time}
 	all.Suite.Properties = []junitProperty{
-		{"kernel", record.Printable(r.Kernel)}, {"server", record.Printable(Join(r.Server))}, {"under-test", r.UnderTest},
+		{"kernel", record.Printable(r.Kernel)}, {"server", record.Printable(shell.Join(r.Server))}, {"under-test", r.UnderTest},
 		{"partial", fmt.Sprint(r.Partial)},
 	}
 	for _, c := range r.Cells {

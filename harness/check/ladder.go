@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func rungs(r *record.Run) []rung {
 			list = append(list, event{r.Duration, rung{text: "  client still ran", key: p.Host + " ended"}})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b event) int { return int(max(-1, min(1, a.at-b.at))) })
+	slices.SortStableFunc(list, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	var out []rung
 	for _, e := range list {
 		out = append(out, e.rung)

@@ -1,13 +1,14 @@
 package check
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
 
 	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/flow"
 )
 
@@ -40,12 +41,10 @@ func (c census) beyond(free census) string {
 	return ""
 }
 
-func taken(s *harness.Stage) (census, bool) {
+// taken counts what the server's processes hold now.
+func taken(s *harness.Stage) (census, error) {
 	h, err := s.Server.Holdings()
-	if err != nil {
-		return census{}, false
-	}
-	return census{h.Descriptors, h.Processes, h.Sockets}, true
+	return census{h.Descriptors, h.Processes, h.Sockets}, err
 }
 
 // pause is how often the server's holdings are counted while they may still shrink.
@@ -53,28 +52,29 @@ const pause = 50 * time.Millisecond
 
 // grown is by how much the server's holdings have grown since, once that is no
 // finding any more or the patience has passed.
-func (p *play) grown(s *harness.Stage, since, free census, patience time.Duration) (census, bool) {
+func (p *play) grown(s *harness.Stage, since, free census, patience time.Duration) (census, error) {
 	end := time.Now().Add(harness.Timescale(patience))
 	for {
-		now, ok := taken(s)
+		now, err := taken(s)
 		grown := now.minus(since)
-		if !ok || grown.beyond(free) == "" || time.Now().After(end) {
-			return grown, ok
+		if err != nil || grown.beyond(free) == "" || time.Now().After(end) {
+			return grown, err
 		}
 		s.AwaitFirst(2*pause, s.Wire.After(pause))
 	}
 }
 
 // crowded plays five clients at once, each struck by the cell's fault, or by none
-// where c is nil, and says by how much the server has grown.
-func (p *play) crowded(s *harness.Stage, c *Cell, free census) (grown census, ok bool) {
+// where c is nil, and says by how much the server has grown. The error is why that is
+// not known.
+func (p *play) crowded(s *harness.Stage, c *Cell, free census) (grown census, err error) {
 	p.reset()
 	if !p.serve(s) {
-		return census{}, false
+		return census{}, errors.New(p.failed)
 	}
-	before, ok := taken(s)
-	if !ok {
-		return census{}, false
+	before, err := taken(s)
+	if err != nil {
+		return census{}, err
 	}
 	var rules []*harness.Rule
 	var clients []*harness.Program
@@ -91,7 +91,7 @@ func (p *play) crowded(s *harness.Stage, c *Cell, free census) (grown census, ok
 			continue
 		}
 		if s.AwaitFirst(patience, rules[i].Fired()) < 0 {
-			return census{}, false // fewer than five were struck
+			return census{}, fmt.Errorf("the fault struck %d of %d clients that ran side by side", i, len(clients))
 		}
 		if c.Fault.Host {
 			p.act(s, c.of(crowdHosts()[i]))
@@ -126,18 +126,36 @@ func (c *Cell) of(host string) *Cell {
 	return &o
 }
 
-// leaks plays a cell against five connections, and says what the server has kept.
-func (w *sweep) leaks(ctx context.Context, c *Cell, o harness.Options) (string, error) {
+// crowd plays five clients at once, each struck by a cell's fault, or by none. It
+// returns by how much the server has grown, or why that is not known.
+func (w *sweep) crowd(ctx context.Context, name string, c *Cell) (grown census, uncounted string, err error) {
 	p := w.newPlay()
-	var grown census
-	ok := false
-	_, err := w.once(ctx, cmp.Or(c.Name(), "crowd"), hostSpecs(crowdHosts()[1:]...), func(s *harness.Stage) {
-		grown, ok = p.crowded(s, c, w.grew)
-	}, o)
-	if err != nil || !ok {
-		return "", err
+	failed := errors.New("it was not played to its end")
+	r, err := w.once(ctx, name, hostSpecs(crowdHosts()[1:]...), func(s *harness.Stage) {
+		grown, failed = p.crowded(s, c, w.grew)
+	}, harness.Options{})
+	switch {
+	case err != nil:
+		return census{}, "", err
+	case r.Verdict == record.Error:
+		return census{}, r.Why, nil
+	case failed != nil:
+		return census{}, failed.Error(), nil
 	}
-	return grown.beyond(w.grew), nil
+	return grown, "", nil
+}
+
+// leaks plays a cell against five connections, and says what the server has kept, or
+// why that is not known.
+func (w *sweep) leaks(ctx context.Context, c *Cell) (leaked, uncounted string, err error) {
+	if w.uncounted != "" {
+		return "", w.uncounted, nil
+	}
+	grown, uncounted, err := w.crowd(ctx, c.Name(), c)
+	if err != nil || uncounted != "" {
+		return "", uncounted, err
+	}
+	return grown.beyond(w.grew), "", nil
 }
 
 func hostSpecs(names ...string) []harness.HostSpec {
@@ -151,7 +169,7 @@ func hostSpecs(names ...string) []harness.HostSpec {
 // leaky tells where leaks are looked for: under faults that TCP does not heal, when
 // a conversation begins and in the middle of the longest turn.
 func (w *sweep) leaky(c *Cell) bool {
-	if w.config.UnderTest == Client || c.Fault.Repairable || !w.countable || c.Strikes == Server {
+	if w.config.UnderTest == Client || c.Fault.Repairable || c.Strikes == Server {
 		return false
 	}
 	if len(w.config.Cells) > 0 {

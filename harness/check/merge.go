@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // Merge puts the reports of shards together. Of a cell that several played the worst
@@ -25,7 +26,7 @@ func Merge(reports []*Report) (*Report, error) {
 	for _, r := range reports {
 		if !slices.Equal(r.Server, first.Server) || !slices.Equal(r.Client, first.Client) || r.UnderTest != first.UnderTest || r.IP != first.IP {
 			return nil, fmt.Errorf("merge reports: one is of %s against %s, another of %s against %s: they are not of one sweep",
-				Join(first.Client), Join(first.Server), Join(r.Client), Join(r.Server))
+				shell.Join(first.Client), shell.Join(first.Server), shell.Join(r.Client), shell.Join(r.Server))
 		}
 		if r.Shards != first.Shards {
 			return nil, fmt.Errorf("merge reports: one is a part of %d, another of %d", first.Shards, r.Shards)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func (p *play) serve(s *harness.Stage) bool {
 		ready = s.Server.Listening(c.Port)
 	}
 	first := s.AwaitFirst(daemon, ready, server.Exited())
-	if first < 0 && !p.local(s) {
+	if first < 0 && (c.Ready != nil || s.Server.Unreachable(c.Port) == nil) { // else it waits in vain
 		first = s.AwaitFirst(start-daemon, ready, server.Exited())
 	}
 	if first == 1 {
@@ -94,29 +93,36 @@ func (p *play) serve(s *harness.Stage) bool {
 	return first >= 0
 }
 
-// local tells that the server listens, and on loopback only.
-func (p *play) local(s *harness.Stage) bool {
-	list := s.Server.Listeners()
-	return p.sweep.config.Ready == nil && len(list) > 0 && !slices.ContainsFunc(list, func(l netip.AddrPort) bool { return !l.Addr().IsLoopback() })
-}
-
 // deaf says why a server that runs cannot be reached.
 func (p *play) deaf(s *harness.Stage) string {
-	var local []string
-	for _, l := range s.Server.Listeners() {
-		if l.Addr().IsLoopback() {
-			local = append(local, l.String())
-		}
+	var where []string
+	loopback := true
+	for _, l := range s.Server.Unreachable(p.sweep.config.Port) {
+		where = append(where, l.String())
+		loopback = loopback && l.Addr().Unmap().IsLoopback()
 	}
+	only := "the server listens on " + strings.Join(where, " and ") + " only, "
 	switch {
-	case len(local) > 0:
-		return fmt.Sprintf("the server listens on %s only, where no other host can reach it: let it listen on 0.0.0.0 or ::", strings.Join(local, " and "))
-	case p.sweep.config.Ready != nil:
+	case where == nil && p.sweep.config.Ready != nil:
 		return fmt.Sprintf("the server has not said within %v what --ready asks for", start)
+	case where == nil && p.sweep.config.Port != 0:
+		for _, l := range s.Server.Listeners() {
+			where = append(where, l.String())
+		}
+		instead := ""
+		if where != nil {
+			instead = ", but on " + strings.Join(where, " and ")
+		}
+		return fmt.Sprintf("the server has not listened on port %d within %v%s", p.sweep.config.Port, start, instead)
+	case where == nil:
+		return fmt.Sprintf("the server has not listened within %v", start)
+	case loopback:
+		return only + "where no other host can reach it: let it listen on 0.0.0.0 or ::"
 	}
-	return fmt.Sprintf("the server has not listened within %v", start)
+	return only + fmt.Sprintf("which cannot be reached over IPv%d: let it listen on 0.0.0.0 or ::, or sweep the other family", s.IP)
 }
 
+// howEnded is the end of a program in words.
 func howEnded(exit int, signal string) string {
 	if signal != "" {
 		return "was ended by " + signal
@@ -378,7 +384,11 @@ func (w *sweep) once(ctx context.Context, name string, hosts []harness.HostSpec,
 	if o.Expected == nil && o.Out == "" {
 		o.Expected = func(*record.Run) bool { return true } // evidence is kept of findings only
 	}
-	r, err := harness.Play(ctx, harness.Scenario{Name: name, Hosts: hosts, Play: act}, o)
+	play := func(s *harness.Stage) {
+		s.At("") // a line of ours says nothing to the user
+		act(s)
+	}
+	r, err := harness.Play(ctx, harness.Scenario{Name: name, Hosts: hosts, Play: play}, o)
 	if ctx.Err() != nil {
 		return r, errInterrupted
 	}

@@ -133,7 +133,7 @@ func TestJSON(t *testing.T) {
 	if d := cmp.Diff(report("x"), back); d != "" {
 		t.Errorf("read back (-want +got):\n%s", d)
 	}
-	for text, want := range map[string]string{"": "unexpected end", "[]": "cannot unmarshal", `{"schema":2}`: "its schema is 2"} {
+	for text, want := range map[string]string{"": "unexpected end", "[]": "cannot unmarshal", `{"schema":2}`: "its schema is 2", `{"schema":1,"findings":[{"symptom":"hang"}]}`: `no cell has the finding "hang"`} {
 		if _, err := ReadReport([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ReadReport(%q): %v, want …%s…", text, err, want)
 		}
@@ -218,6 +218,11 @@ func TestMerge(t *testing.T) {
 	}
 	if r, err = Merge([]*Report{a}); err != nil || !r.Partial {
 		t.Errorf("one shard of two is partial: %v, %v", r, err)
+	}
+	blameless := part(1)
+	blameless.Findings, blameless.Cells = nil, []CellReport{{Cell: "client.SYN/drop", Point: "client.SYN", Verdict: record.Pass}}
+	if r, err = Merge([]*Report{blameless}); err != nil || r.Verdict != record.Inconclusive {
+		t.Errorf("a part without a finding acquits nobody: %v, %v", r, err)
 	}
 	other := part(2)
 	other.Client = []string{"./another"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -36,9 +37,9 @@ type sweep struct {
 	longest  string        // the point in the middle of the longest turn
 	rest     time.Duration // how long after the client's end a point may come
 	patience time.Duration
-	// Of five fault-free connections.
+	// Of five fault-free connections: what they cost, or why that is not known.
 	grew      census
-	countable bool
+	uncounted string
 
 	mu       sync.Mutex // guards what follows
 	reports  []CellReport
@@ -116,8 +117,11 @@ func begin(ctx context.Context, c *Config) (*sweep, error) {
 		what string
 		argv []string
 	}{{"server", c.Server}, {"client", c.Client}, {"judge", c.Judge}, {"effects", c.Effects}} {
-		if err := exists(command.what, command.argv); err != nil {
-			return nil, err
+		if len(command.argv) == 0 {
+			continue
+		}
+		if err := harness.CheckProgram(command.argv[0]); err != nil {
+			return nil, fmt.Errorf("check: %s: %w", command.what, err)
 		}
 	}
 	w := &sweep{config: c, pool: c.Pool, starting: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
@@ -135,22 +139,6 @@ func begin(ctx context.Context, c *Config) (*sweep, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-// exists refuses a command that is not there, before a lab is built for it.
-func exists(what string, argv []string) error {
-	if len(argv) == 0 || strings.HasPrefix(argv[0], "builtin:") || strings.Contains(argv[0], "{dir}") {
-		return nil
-	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		reason := err
-		var e *exec.Error
-		if errors.As(err, &e) {
-			reason = e.Err
-		}
-		return fmt.Errorf("check: %s: there is no program %q: %w", what, argv[0], reason)
-	}
-	return nil
 }
 
 // recordings is how often the pair is played without a fault.
@@ -313,10 +301,8 @@ func (w *sweep) witness(ctx context.Context) error {
 		}
 		w.ref.concurrent = served
 	}
-	p := w.newPlay()
-	_, err := w.once(ctx, "five at once", hostSpecs(crowdHosts()[1:]...), func(s *harness.Stage) {
-		w.grew, w.countable = p.crowded(s, nil, census{})
-	}, harness.Options{})
+	var err error
+	w.grew, w.uncounted, err = w.crowd(ctx, "five at once", nil)
 	return err
 }
 
@@ -460,7 +446,7 @@ func (w *sweep) cell(ctx context.Context, c *Cell, o harness.Options) (opinion, 
 	}
 	seen := p.observe(c, r)
 	if seen.fired && seen.trouble == "" && w.leaky(c) {
-		if seen.leaked, err = w.leaks(ctx, c, harness.Options{}); err != nil {
+		if seen.leaked, seen.uncounted, err = w.leaks(ctx, c); err != nil {
 			return opinion{}, r, 0, err
 		}
 	}
@@ -557,22 +543,21 @@ func (w *sweep) repeats(ctx context.Context, list []Cell, symptom Symptom, cells
 			w.tell(c.Name())
 			w.mu.Unlock()
 			again, r, _, err := w.cell(ctx, c, o)
+			_, hit := again.symptoms[symptom]
+			if !hit {
+				w.discard(o.Out, r)
+			}
 			if errors.Is(err, errInterrupted) {
-				if w.config.Out == "" && o.Out != "" {
-					os.RemoveAll(o.Out)
-				}
 				break
 			}
 			if err != nil {
 				return nil, nil, err
 			}
-			if _, is := again.symptoms[symptom]; is {
+			if hit {
 				hits++
-				if f.Evidence == "" {
-					f.Evidence, f.Ladder = r.Evidence, beside(w.free, r)
-				}
-			} else if w.config.Out == "" && o.Out != "" {
-				os.RemoveAll(o.Out)
+			}
+			if hit && f.Evidence == "" {
+				f.Evidence, f.Ladder = r.Evidence, beside(w.free, r)
 			}
 		}
 		f.Replays = fmt.Sprintf("%d/%d", hits, n)
@@ -610,6 +595,19 @@ func (w *sweep) keep(symptom Symptom) (string, error) {
 	return dir, nil
 }
 
+// discard removes the evidence of a replay that shows nothing. A directory that the
+// user named stays.
+func (w *sweep) discard(dir string, r *record.Run) {
+	switch {
+	case dir == "":
+	case w.config.Out == "":
+		os.RemoveAll(dir)
+	case r != nil && r.Evidence != "":
+		os.RemoveAll(r.Evidence)
+		os.Remove(dir) // unless it holds what another symptom's replays kept
+	}
+}
+
 // report is what was seen of the cells.
 func (w *sweep) report(list []Cell, excluded map[string]int, took time.Duration) *Report {
 	r := &Report{
@@ -631,12 +629,12 @@ func (w *sweep) report(list []Cell, excluded map[string]int, took time.Duration)
 			r.Cells = append(r.Cells, w.reports[i])
 		}
 	}
-	for _, name := range sorted(w.ref.client.out) {
+	for _, name := range slices.Sorted(maps.Keys(w.ref.client.out)) {
 		if name != stdout {
 			r.Baseline.Files = append(r.Baseline.Files, strings.TrimPrefix(name, "file "))
 		}
 	}
-	for _, name := range sorted(w.ref.varies) {
+	for _, name := range slices.Sorted(maps.Keys(w.ref.varies)) {
 		r.Baseline.Varies = append(r.Baseline.Varies, Varying{name, w.ref.varies[name]})
 	}
 	for _, x := range r.Exclusions {
@@ -667,8 +665,8 @@ func (r *Report) conclude() {
 		r.Verdict = record.Fail
 	case verdicts[record.Error] > 0:
 		r.Verdict = record.Error
-	case verdicts[record.Pass]+verdicts[record.Fail] == 0:
-		r.Verdict = record.Inconclusive
+	case r.Partial || verdicts[record.Pass]+verdicts[record.Fail] == 0:
+		r.Verdict = record.Inconclusive // what was not played may be what fails
 	default:
 		r.Verdict = record.Pass
 	}
@@ -676,7 +674,7 @@ func (r *Report) conclude() {
 
 func exclusions(counts map[string]int) []Exclusion {
 	list := []Exclusion{}
-	for _, why := range sorted(counts) {
+	for _, why := range slices.Sorted(maps.Keys(counts)) {
 		list = append(list, Exclusion{why, counts[why]})
 	}
 	return list

@@ -98,8 +98,8 @@ func splitCell(name string) (point, fault string) {
 	return point, fault
 }
 
-// pick takes what is selected. deepest are all points that a glob of a point may
-// mean.
+// pick takes what is selected of the points and their faults, and counts by the reason
+// what has no meaning.
 func (s *Selection) pick(list []Point, underTest string) (out []Cell, excluded map[string]int, err error) {
 	var names []string
 	for _, p := range list {
@@ -163,9 +163,7 @@ func (s *Selection) named(list []Point, names []string, underTest string) ([]Cel
 		if !ok {
 			return nil, fmt.Errorf("cell %q: there is no point %q; the nearest is %q, and check --list prints all", name, point, nearest.Of(point, names))
 		}
-		if p.Same != "" {
-			p.Same = "" // asked for by its own name
-		}
+		p.Same = "" // it is asked for by its own name
 		fault, _, _ := strings.Cut(column, "/")
 		f, _ := faultNamed(fault)
 		var columns []string

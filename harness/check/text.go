@@ -107,14 +107,8 @@ func tame(row string) string {
 }
 
 func (t *printer) finding(f FindingReport) {
-	cells := "1 cell"
-	if n := len(f.Cells); n > 1 {
-		cells = fmt.Sprintf("%d cells", n)
-	}
-	fmt.Fprintf(t.w, "\n%s  %s, repeated %s\n", t.o.paint(red, string(f.Symptom)), cells, f.Replays)
-	if len(f.Cells) > 0 {
-		t.wrapped("  ", "  ", f.Cells[0]+": "+f.Sentence)
-	}
+	fmt.Fprintf(t.w, "\n%s  %s, repeated %s\n", t.o.paint(red, string(f.Symptom)), count(len(f.Cells), "cell"), f.Replays)
+	t.wrapped("  ", "  ", f.Cells[0]+": "+f.Sentence)
 	if len(f.Cells) > 1 {
 		t.wrapped("  also ", "       ", few(f.Cells[1:]))
 	}

@@ -39,10 +39,7 @@ func (p *plan) claims() (claims []harness.Claim) {
 		})
 	}
 	for _, s := range e.Sockets {
-		var where place
-		at := *s.at
-		at.kind = text
-		where.read(&at)
+		where := placeOf(s.at)
 		add(fmt.Sprintf("of %s %s left%s", where.host, sockets(s.value), where.where()), func(g gomega.Gomega, r *record.Run) {
 			g.Expect(r).To(left(where, s.value))
 		})
@@ -202,8 +199,8 @@ func (h *hostClaims) claims(host string, add adder) {
 		line := e.key + ": " + e.value.text
 		add(fmt.Sprintf("on %s %s fails with %s", host, e.key, e.value.text), func(g gomega.Gomega, r *record.Run) {
 			g.Expect(r).To(wrote(host, "stdout or stderr", "to hold the line "+quoted(line), func(p *record.Program) ([]byte, int64) {
-				return append(slices.Clone(p.Stdout), p.Stderr...), 0
-			}, func(text []byte) bool { return lines(text, line) > 0 }))
+				return append(slices.Clone(p.Stdout), p.Stderr...), p.StdoutSize + p.StderrSize
+			}, func(text []byte, _ bool) bool { return lines(text, line) > 0 }))
 		})
 	}
 	for _, c := range h.Counters {
@@ -229,7 +226,7 @@ func (o *output) claims(host, stream string, add adder, of func(*record.Program)
 	if o == nil {
 		return
 	}
-	one := func(says, want string, holds func(text []byte) bool) {
+	one := func(says, want string, holds func(text []byte, whole bool) bool) {
 		add(fmt.Sprintf("%s of %s %s", stream, host, says), func(g gomega.Gomega, r *record.Run) {
 			g.Expect(r).To(wrote(host, stream, want, of, holds))
 		})
@@ -239,19 +236,23 @@ func (o *output) claims(host, stream string, add adder, of func(*record.Program)
 		if l.value.least == 1 && l.value.most == 1 {
 			what = "1 line " + quoted(l.key)
 		}
-		one("has "+what, "to have "+what, func(text []byte) bool { return l.value.holds(lines(text, l.key)) })
+		one("has "+what, "to have "+what, func(text []byte, whole bool) bool {
+			return l.value.holds(lines(text, l.key)) && (whole || l.value.most == many)
+		})
 	}
 	for _, c := range o.Contains {
-		one("holds "+quoted(c.text), "to hold "+quoted(c.text), func(text []byte) bool { return bytes.Contains(text, []byte(c.text)) })
+		one("holds "+quoted(c.text), "to hold "+quoted(c.text), func(text []byte, _ bool) bool { return bytes.Contains(text, []byte(c.text)) })
 	}
 	for _, c := range o.Absent {
-		one("does not hold "+quoted(c.text), "not to hold "+quoted(c.text), func(text []byte) bool { return !bytes.Contains(text, []byte(c.text)) })
+		one("does not hold "+quoted(c.text), "not to hold "+quoted(c.text), func(text []byte, whole bool) bool {
+			return whole && !bytes.Contains(text, []byte(c.text))
+		})
 	}
 	for _, m := range o.Matches {
-		one("matches "+quoted(m.re.String()), "to match "+quoted(m.re.String()), func(text []byte) bool { return m.re.Match(text) })
+		one("matches "+quoted(m.re.String()), "to match "+quoted(m.re.String()), func(text []byte, _ bool) bool { return m.re.Match(text) })
 	}
 	if o.Equals != nil {
-		one("is "+quoted(o.Equals.text), "to be "+quoted(o.Equals.text), func(text []byte) bool { return same(text, o.Equals.text) })
+		one("is "+quoted(o.Equals.text), "to be "+quoted(o.Equals.text), func(text []byte, whole bool) bool { return whole && same(text, o.Equals.text) })
 	}
 	if o.Size != nil {
 		want := fmt.Sprintf("%d bytes", o.Size.n)

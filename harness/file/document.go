@@ -2,7 +2,10 @@ package file
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/lastack/lastack/harness"
 )
 
 // document is one scenario of a file, as it is written.
@@ -101,11 +104,7 @@ var variantKeys = []string{"hosts", "rules", "at", "given", "expect", "sysctls",
 func (v *variant) read(n *node) {
 	n.want(mapping, "what is changed, as in { hosts: { client: { run: [./mended] } } }")
 	for _, p := range n.pairs {
-		known := false
-		for _, key := range variantKeys {
-			known = known || key == p.key.word
-		}
-		if !known {
+		if !slices.Contains(variantKeys, p.key.word) {
 			panic(unknown(p.key, "a variant", variantKeys))
 		}
 	}
@@ -161,6 +160,15 @@ func (c *command) read(n *node) {
 	}
 }
 
+// check says why the program cannot be run; nil where it can.
+func (c *command) check() error {
+	program := c.words[0]
+	if err := harness.CheckProgram(program.text); err != nil {
+		return program.at.fail("%v", err)
+	}
+	return nil
+}
+
 // ready says when a host's program can be used.
 type ready struct {
 	_ struct{} `noun:"ready" example:"{ listen: 8080 } or { log: \"listening on\" }" one:"sign"`
@@ -192,13 +200,10 @@ type deed struct{ word string }
 var deeds = []string{"kill", "stop", "continue", "power-off", "boot", "unplug", "plug", "run", "wait"}
 
 func (d *deed) read(n *node) {
-	d.word = n.word
-	for _, w := range deeds {
-		if n.kind == text && n.word == w {
-			return
-		}
+	if n.kind != text || !slices.Contains(deeds, n.word) {
+		panic(n.fail("want one of %s, not %s", strings.Join(deeds, ", "), n.says()))
 	}
-	panic(n.fail("want one of %s, not %s", strings.Join(deeds, ", "), n.says()))
+	d.word = n.word
 }
 
 // rule is a rule of the wire.
@@ -399,6 +404,12 @@ func (p *place) read(n *node) {
 	p.state.read(&at)
 }
 
+// placeOf is the place that a key is.
+func placeOf(key *node) (p place) {
+	p.read(key.asText())
+	return p
+}
+
 // hostClaims is what must be true of a host's program.
 type hostClaims struct {
 	_ struct{} `noun:"what is expected of a host" example:"{ exit: 0 }"`
@@ -446,14 +457,7 @@ func (e *exit) read(n *node) {
 	}
 }
 
-func (e *exit) holds(status int) bool {
-	for _, n := range e.of {
-		if int(n) == status {
-			return !e.not
-		}
-	}
-	return e.not
-}
+func (e *exit) holds(status int) bool { return slices.Contains(e.of, int64(status)) != e.not }
 
 func (e *exit) String() string {
 	var words []string
@@ -526,7 +530,7 @@ func (e *expects) read(n *node) {
 	words.pairs, hosts.pairs = nil, nil
 	var own expectKeys
 	for _, p := range n.pairs {
-		if contains(keysOf(&own), p.key.word) {
+		if slices.Contains(keysOf(&own), p.key.word) {
 			words.pairs = append(words.pairs, p)
 		} else {
 			hosts.pairs = append(hosts.pairs, p)
@@ -535,13 +539,4 @@ func (e *expects) read(n *node) {
 	decode(&words, valueOf(&own))
 	e.Wire, e.NoSocket, e.Sockets = own.Wire, own.NoSocket, own.Sockets
 	e.Hosts.read(&hosts)
-}
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

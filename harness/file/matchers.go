@@ -7,6 +7,7 @@ import (
 	"github.com/onsi/gomega/types"
 
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/inject/tcp"
 )
 
 type gomegaMatcher = types.GomegaMatcher
@@ -69,15 +70,17 @@ func ended(host, want string, holds func(*record.Program) bool) gomegaMatcher {
 
 func ms(p *record.Program) string { return fmt.Sprintf("%d ms", (p.End - p.T).Milliseconds()) }
 
-// wrote looks at what a program wrote.
-func wrote(host, stream, want string, of func(*record.Program) ([]byte, int64), holds func([]byte) bool) gomegaMatcher {
+// wrote looks at what a program wrote. Of a long output the record has the beginning:
+// what that does not prove does not hold.
+func wrote(host, stream, want string, of func(*record.Program) ([]byte, int64), holds func(text []byte, whole bool) bool) gomegaMatcher {
 	return program(host, fmt.Sprintf("%s of the program on %s %s", stream, host, want), func(p *record.Program) (bool, []string) {
 		text, size := of(p)
 		rows := excerpt(stream, text)
-		if size > int64(len(text)) {
-			rows = append(rows, fmt.Sprintf("and %d bytes more, which are not kept", size-int64(len(text))))
+		more := size - int64(len(text))
+		if more > 0 {
+			rows = append(rows, fmt.Sprintf("and %d bytes more, which are not kept, so that nothing is known of them", more))
 		}
-		return holds(text), rows
+		return holds(text, more <= 0), rows
 	})
 }
 
@@ -112,8 +115,7 @@ func left(where place, want amount) gomegaMatcher {
 				if s.Host != where.host {
 					continue
 				}
-				state := s.State.String()
-				row := fmt.Sprintf("%s %s > %s", state, s.Local, s.Remote)
+				row := fmt.Sprintf("%s %s > %s", s.State, s.Local, s.Remote)
 				if s.Timer != "" {
 					row += fmt.Sprintf(", timer %s %d ms", s.Timer, s.Expires.Milliseconds())
 				}
@@ -121,7 +123,7 @@ func left(where place, want amount) gomegaMatcher {
 					row += ", orphan"
 				}
 				rows = append(rows, row)
-				if where.state == nil && state != listen || where.state != nil && s.State == where.state.state {
+				if where.state == nil && s.State != tcp.Listen || where.state != nil && s.State == where.state.state {
 					n++
 				}
 			}
@@ -129,8 +131,6 @@ func left(where place, want amount) gomegaMatcher {
 		},
 	}
 }
-
-const listen = "LISTEN"
 
 // aFile looks at a file that was kept.
 func aFile(host, name, want string, holds func(*record.File) bool) gomegaMatcher {

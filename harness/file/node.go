@@ -87,6 +87,13 @@ func (n *node) within(column int) *node {
 	return &inner
 }
 
+// asText is a key as it is written, which may look like a number.
+func (n *node) asText() *node {
+	t := *n
+	t.kind = text
+	return &t
+}
+
 // says is what a node is, for errors.
 func (n *node) says() string {
 	switch n.kind {

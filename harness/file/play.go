@@ -2,7 +2,6 @@ package file
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ func (p *plan) play(variant string, replaced map[string][]string) Play {
 		spec := harness.HostSpec{
 			Name: h.key, As: v.As.text, MTU: int(v.MTU.n), RTOMin: v.RTOMin.d, ResolveNeighbours: v.Resolve.on,
 		}
-		if !contains(bearable, h.key) || spec != (harness.HostSpec{Name: h.key}) {
+		if !slices.Contains(bearable, h.key) || spec != (harness.HostSpec{Name: h.key}) {
 			sc.Hosts = append(sc.Hosts, spec)
 		}
 	}
@@ -38,12 +37,13 @@ func (p *plan) play(variant string, replaced map[string][]string) Play {
 	return Play{Scenario: sc, Variant: variant, Values: p.values, IP: d.IP.ip}
 }
 
-// at is where something stands in the file, for the reason of a verdict.
-func at(n *node) string {
+// position is where something stands in the file; empty for nothing, and for a text
+// that never was a file.
+func position(n *node) string {
 	if n == nil || n.line == 0 || n.src.name == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d:%d: ", n.src.name, n.line, n.column)
+	return fmt.Sprintf("%s:%d:%d", n.src.name, n.line, n.column)
 }
 
 // advice is what to write into the file; nothing where there is none.
@@ -73,7 +73,7 @@ type runner struct {
 	began   time.Time
 	ready   bool
 	lookAt  time.Time // when to look whether it listens where nobody can reach it
-	given   bool      // up: within has passed
+	left    bool      // its end is not waited for any more
 	wants   inject.Condition
 }
 
@@ -82,6 +82,7 @@ type runner struct {
 func (r *running) play() {
 	d := r.plan.doc
 	for _, set := range d.Sysctls {
+		r.stand(set.at)
 		host, key, one := strings.Cut(set.key, ":")
 		for _, name := range r.plan.hosts() {
 			switch {
@@ -92,7 +93,8 @@ func (r *running) play() {
 			}
 		}
 	}
-	for _, rule := range r.plan.rules {
+	for i, rule := range r.plan.rules {
+		r.stand(d.Rules[i].Node)
 		r.stage.Wire.Arm(rule)
 	}
 	r.began, r.done = time.Now(), make([]bool, len(d.At))
@@ -104,8 +106,19 @@ func (r *running) play() {
 	}
 	for r.step() {
 	}
+	r.stand(nil)
 	// What the programs that live on still do about it is part of the story.
 	r.stage.Quiet(settled)
+}
+
+// stand says which part of the file is at work, so that what ends the play there names
+// it; nil for none.
+func (r *running) stand(n *node) { r.stage.At(position(n)) }
+
+// conclude ends the play for what stands there in the file.
+func (r *running) conclude(n *node, verdict record.Verdict, format string, args ...any) {
+	r.stand(n)
+	r.stage.Conclude(verdict, format, args...)
 }
 
 // settled bounds the wait for programs that never sleep.
@@ -148,6 +161,7 @@ func (r *running) step() bool {
 		}
 		conds, atMost = append(conds, r.stage.Wire.After(left)), left+time.Second
 	}
+	r.stand(nil)
 	switch i := r.stage.AwaitFirst(atMost, conds...); {
 	case i >= 0 && i < len(waits):
 		waits[i].do()
@@ -178,11 +192,7 @@ func (h *runner) isReady() bool { return h == nil || h.ready }
 
 func (r *running) run(h *runner) {
 	host := r.stage.Host(h.name)
-	argv := r.replaced[h.name]
-	if argv == nil {
-		argv = texts(h.spec.Run.words)
-	}
-	h.program = host.Run(harness.ProgramSpec{Argv: argv, Env: environ(h.spec), Keep: r.plan.keep(h.name)})
+	h.program = r.launch(h.name, h.spec, command{}, h.at)
 	h.began = time.Now()
 	h.lookAt = h.began.Add(lookAgain)
 	switch {
@@ -195,6 +205,20 @@ func (r *running) run(h *runner) {
 	default:
 		h.wants = host.ListeningAny()
 	}
+}
+
+// launch runs a program on a host: the one that is named, else the host's own, or what
+// stands in its place. at is what starts it.
+func (r *running) launch(name string, own *host, named command, at *node) *harness.Program {
+	argv := r.replaced[name]
+	switch {
+	case named.at != nil:
+		argv, at = texts(named.words), named.words[0].at
+	case argv == nil:
+		argv, at = texts(own.Run.words), own.Run.words[0].at
+	}
+	r.stand(at)
+	return r.stage.Host(name).Run(harness.ProgramSpec{Argv: argv, Env: environ(own), Keep: r.plan.keep(name)})
 }
 
 func environ(h *host) (env []string) {
@@ -261,7 +285,7 @@ func (r *running) waits() (list []wait) {
 				wait{when: h.program.Exited(), do: func() { r.endedEarly(h) }})
 			continue
 		}
-		if !r.plan.ends(h.name) || h.given {
+		if !r.plan.ends(h.name) || h.left {
 			continue
 		}
 		if h.program.Ended() {
@@ -272,7 +296,7 @@ func (r *running) waits() (list []wait) {
 		if c, _ := d.Expect.Hosts.get(h.name); c.Within.at != nil {
 			until = h.began.Add(harness.Timescale(c.Within.d))
 		}
-		list = append(list, wait{when: h.program.Exited(), do: func() {}, until: until, late: func() { h.given = true }})
+		list = append(list, wait{when: h.program.Exited(), do: func() {}, until: until, late: func() { h.left = true }})
 	}
 	for i := range d.At {
 		a := &d.At[i]
@@ -293,6 +317,7 @@ func (r *running) waits() (list []wait) {
 // condition is what the wire can wait for: bytes that count from a turn's end are
 // known to the stage alone.
 func (r *running) condition(c condition) inject.Condition {
+	r.stand(c.at)
 	switch c.when.Kind {
 	case inject.Seen:
 		return r.stage.Wire.Seen(c.when.Match.String())
@@ -308,6 +333,7 @@ func (r *running) act(a *act) {
 	if a.Do.word == "wait" {
 		return
 	}
+	r.stand(a.Node)
 	host := r.stage.Host(a.Host.text)
 	switch a.Do.word {
 	case "kill":
@@ -325,15 +351,8 @@ func (r *running) act(a *act) {
 	case "plug":
 		host.Plug()
 	case "run":
-		argv := texts(a.Run.words)
 		own, _ := r.plan.doc.Hosts.get(a.Host.text)
-		if argv == nil {
-			argv = r.replaced[a.Host.text]
-		}
-		if argv == nil {
-			argv = texts(own.Run.words)
-		}
-		host.Run(harness.ProgramSpec{Argv: argv, Env: environ(&own), Keep: r.plan.keep(a.Host.text)})
+		r.launch(a.Host.text, &own, a.Run, a.Node)
 	}
 }
 
@@ -347,7 +366,7 @@ func (r *running) isUp(h *runner) {
 		// A program may open several sockets, one after the other.
 		r.stage.Quiet(settled)
 		if why = r.unreachable(h); why != "" {
-			r.stage.Conclude(record.Error, "%s%s", at(h.spec.Ready.Listen.at), why)
+			r.conclude(h.spec.Ready.Listen.at, record.Error, "%s", why)
 		}
 	}
 }
@@ -377,71 +396,46 @@ func (r *running) look(h *runner) {
 	if !time.Now().Before(h.deadline()) {
 		r.notReady(h)
 	}
-	if h.spec.Ready.Log.at == nil && r.unreachable(h) != "" && r.stage.Quiet(settled) && !r.listens(h) && r.unreachable(h) != "" {
+	if h.spec.Ready.Log.at == nil && r.unreachable(h) != "" && r.stage.Quiet(settled) && r.unreachable(h) != "" {
 		r.notReady(h)
 	}
 	h.lookAt = time.Now().Add(lookAgain)
 }
 
-// listens tells whether a host listens by now where it can be reached.
-func (r *running) listens(h *runner) bool {
-	return slices.ContainsFunc(r.stage.Host(h.name).Listeners(), func(l netip.AddrPort) bool {
-		port := h.spec.Ready.Listen
-		return (port.at == nil || l.Port() == uint16(port.n)) && r.reaches(l.Addr(), r.stage.Host(h.name))
-	})
-}
-
 // unreachable says why others cannot connect to a host though it listens; empty
 // where they can, or where it does not.
 func (r *running) unreachable(h *runner) string {
-	host := r.stage.Host(h.name)
 	var found []string
 	loopback := true
-	for _, l := range host.Listeners() {
-		if port := h.spec.Ready.Listen; port.at != nil && l.Port() != uint16(port.n) {
-			continue
-		}
-		if r.reaches(l.Addr(), host) {
-			return ""
-		}
+	for _, l := range r.stage.Host(h.name).Unreachable(uint16(h.spec.Ready.Listen.n)) {
 		found = append(found, l.String())
 		loopback = loopback && l.Addr().Unmap().IsLoopback()
 	}
-	if found == nil {
-		return ""
-	}
 	where := strings.Join(found, " and ")
-	if loopback {
+	switch {
+	case found == nil:
+		return ""
+	case loopback:
 		return fmt.Sprintf("the program on %s listens on %s only, where no other host can reach it: let it listen on all addresses, as 0.0.0.0", h.name, where)
 	}
 	return fmt.Sprintf("the program on %s listens on %s only, which cannot be reached over IPv%d: let it listen on all addresses, or play over the other family", h.name, where, r.stage.IP)
 }
 
-func (r *running) reaches(listener netip.Addr, host *harness.Host) bool {
-	switch {
-	case listener == host.Addr():
-		return true
-	case listener == netip.IPv4Unspecified():
-		return r.stage.IP == 4
-	}
-	return listener == netip.IPv6Unspecified() // of both families, as nearly all programs have it
-}
-
 // notReady ends a play whose server never came up.
 func (r *running) notReady(h *runner) {
-	where := at(h.at)
+	at := h.at
 	if h.spec.Ready.Node != nil {
-		where = at(h.spec.Ready.Node)
+		at = h.spec.Ready.Node
 	}
 	waited := time.Since(h.began).Round(100 * time.Millisecond)
 	if h.spec.Ready.Log.at == nil {
 		if why := r.unreachable(h); why != "" {
-			r.stage.Conclude(record.Error, "%s%s", where, why)
+			r.conclude(at, record.Error, "%s", why)
 		}
 	}
 	switch {
 	case h.spec.Ready.Log.at != nil:
-		r.stage.Conclude(record.Error, "%sthe program on %s wrote no line that matches %q in %v", where, h.name, h.spec.Ready.Log.re, waited)
+		r.conclude(at, record.Error, "the program on %s wrote no line that matches %q in %v", h.name, h.spec.Ready.Log.re, waited)
 	case h.spec.Ready.Listen.at != nil:
 		var other []string
 		for _, l := range r.stage.Host(h.name).Listeners() {
@@ -451,9 +445,9 @@ func (r *running) notReady(h *runner) {
 		if other != nil {
 			instead = ", but on " + strings.Join(other, " and ")
 		}
-		r.stage.Conclude(record.Error, "%sthe program on %s did not listen on port %d in %v%s", where, h.name, h.spec.Ready.Listen.n, waited, instead)
+		r.conclude(at, record.Error, "the program on %s did not listen on port %d in %v%s", h.name, h.spec.Ready.Listen.n, waited, instead)
 	}
-	r.stage.Conclude(record.Error, "%sthe program on %s listened on no port in %v%s", where, h.name, waited,
+	r.conclude(at, record.Error, "the program on %s listened on no port in %v%s", h.name, waited,
 		r.plan.advice("say when it is ready, as in ready: { log: \"started\" }"))
 }
 
@@ -464,7 +458,7 @@ func (r *running) endedEarly(h *runner) {
 	if signal != "" {
 		how = signal
 	}
-	r.stage.Conclude(record.Error, "%sthe program on %s ended with %s before it was ready", at(h.at), h.name, how)
+	r.conclude(h.at, record.Error, "the program on %s ended with %s before it was ready", h.name, how)
 }
 
 // overdue ends a play in which what it waits for did not come within the bound.
@@ -476,13 +470,13 @@ func (r *running) overdue() {
 	}
 	for _, e := range r.plan.doc.Hosts {
 		h := r.hosts[e.key]
-		if h == nil || h.program == nil || !r.plan.ends(h.name) || h.given || h.program.Ended() {
+		if h == nil || h.program == nil || !r.plan.ends(h.name) || h.left || h.program.Ended() {
 			continue
 		}
-		h.given = true
+		h.left = true
 		if c, ok := r.plan.doc.Expect.Hosts.get(h.name); !ok || c.Exit == nil && c.Signal.at == nil && c.Runs.at == nil && c.Within.at == nil {
-			r.stage.Conclude(record.Fail, "%sthe program on %s had not ended when %v had passed without anything that is waited for%s",
-				at(h.at), h.name, time.Since(h.began).Round(time.Second), r.plan.advice("say how long it may take, as in expect: { %s: { within: 5s } }", h.name))
+			r.conclude(h.at, record.Fail, "the program on %s had not ended when %v had passed without anything that is waited for%s",
+				h.name, time.Since(h.began).Round(time.Second), r.plan.advice("say how long it may take, as in expect: { %s: { within: 5s } }", h.name))
 		}
 	}
 	for i := range r.plan.doc.At {
@@ -492,8 +486,8 @@ func (r *running) overdue() {
 		}
 		r.done[i] = true
 		if a.Do.word == "wait" {
-			r.stage.Conclude(record.Fail, "%swaited for %s, which did not come", at(a.When.at), a.When.when)
+			r.conclude(a.When.at, record.Fail, "waited for %s, which did not come", a.When.when)
 		}
-		r.stage.Conclude(record.Inconclusive, "%s%s of %s was not done: %s did not come", at(a.When.at), a.Do.word, a.Host.text, a.When.when)
+		r.conclude(a.When.at, record.Inconclusive, "%s of %s was not done: %s did not come", a.Do.word, a.Host.text, a.When.when)
 	}
 }

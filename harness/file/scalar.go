@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -264,12 +265,10 @@ func (a amount) String() string {
 
 // choice reads one of some words.
 func choice(n *node, what string, words ...string) string {
-	for _, w := range words {
-		if n.kind == text && n.word == w {
-			return w
-		}
+	if n.kind != text || !slices.Contains(words, n.word) {
+		panic(n.fail("want %s: %s, not %s", what, strings.Join(words, " or "), n.says()))
 	}
-	panic(n.fail("want %s: %s, not %s", what, strings.Join(words, " or "), n.says()))
+	return n.word
 }
 
 // what is the complaint of a syntax error without its place.

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"os/exec"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,14 +105,14 @@ func Parse(name string, data []byte) (scenarios []*Scenario, err error) {
 			panic(at.fail("line %d has a scenario of that name already", line))
 		}
 		names[s.Name] = at.line
-		last := len(src.text)
+		first, last := 0, len(src.text) // what stands before the first scenario is its own
+		if i > 0 {
+			first = src.offset(d.line)
+		}
 		if i+1 < len(docs) {
 			last = src.offset(docs[i+1].line)
 		}
-		s.Text = documentText(src.text[src.offset(d.line):last], i+1 < len(docs))
-		if i == 0 {
-			s.Text = documentText(src.text[:last], i+1 < len(docs))
-		}
+		s.Text = documentText(src.text[first:last], i+1 < len(docs))
 		scenarios = append(scenarios, s)
 	}
 	return scenarios, nil
@@ -283,7 +282,7 @@ func newPlan(n *node, values string) *plan {
 			panic(syntaxError(c.at, err))
 		}
 		if c.when.Kind == inject.Fired && !rules[c.when.Rule] {
-			panic(c.at.fail("there is no rule %q; the nearest is %q", shorten(c.when.Rule), nearest.Of(c.when.Rule, sorted(rules))))
+			panic(c.at.fail("there is no rule %q; the nearest is %q", shorten(c.when.Rule), nearest.Of(c.when.Rule, slices.Sorted(maps.Keys(rules)))))
 		}
 	}
 	for i := range p.doc.Rules {
@@ -300,14 +299,6 @@ func newPlan(n *node, values string) *plan {
 		p.mustRun(f.at, names)
 	}
 	return p
-}
-
-func sorted(set map[string]bool) (keys []string) {
-	for k := range set {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // wrong puts what a rule says of a host that is not there at its match, its
@@ -375,7 +366,7 @@ func (p *plan) checkHosts(names []string) {
 		switch {
 		case !written(h.key) || len(h.key) > 31:
 			panic(h.at.fail("want a host's name in lower case with hyphens, not %q", shorten(h.key)))
-		case contains([]string{"forged", "wire", "both"}, h.key) || contains(keysOf(&expectKeys{}), h.key):
+		case slices.Contains([]string{"forged", "wire", "both"}, h.key) || slices.Contains(keysOf(&expectKeys{}), h.key):
 			panic(h.at.fail("no host can be called %s: the word means something else", h.key))
 		case i >= maxHosts+2:
 			panic(h.at.fail("a scenario has at most %d hosts", maxHosts+2))
@@ -384,7 +375,7 @@ func (p *plan) checkHosts(names []string) {
 		if v.Run.at != nil {
 			programs++
 		}
-		if v.As.at != nil && (!contains(bearable, v.As.text) || v.As.text == h.key) {
+		if v.As.at != nil && (!slices.Contains(bearable, v.As.text) || v.As.text == h.key) {
 			panic(v.As.at.fail("want client or server, another host than this, not %q", shorten(v.As.text)))
 		}
 		v.MTU.between(1280, 65535)
@@ -406,10 +397,11 @@ func (p *plan) checkHosts(names []string) {
 			p.mustRun(&node, names)
 		}
 		if v.Run.at == nil {
-			for what, at := range map[string]*node{"ready": v.Ready.Node, "env": envAt(v.Env)} {
-				if at != nil {
-					panic(at.fail("%s needs a program: give the host a run", what))
-				}
+			switch {
+			case v.Ready.Node != nil:
+				panic(v.Ready.Node.fail("ready needs a program: give the host a run"))
+			case len(v.Env) > 0:
+				panic(v.Env[0].at.fail("env needs a program: give the host a run"))
 			}
 		}
 	}
@@ -421,13 +413,6 @@ func (p *plan) checkHosts(names []string) {
 			panic(h.value.After[0].at.fail("each waits for the other: %s", strings.Join(round, " after ")))
 		}
 	}
-}
-
-func envAt(env table[phrase]) *node {
-	if len(env) == 0 {
-		return nil
-	}
-	return env[0].at
 }
 
 // round is a way from a host over after back to it; nil where there is none.
@@ -444,7 +429,7 @@ func (p *plan) round(name string, way []string) []string {
 	return nil
 }
 
-// deedsOfHosts are the acts that need a host.
+// checkAct refuses an act without what its deed needs, or with what that does not take.
 func (p *plan) checkAct(a *act, names []string) {
 	if a.Run.at != nil && a.Do.word != "run" {
 		panic(a.Run.at.fail("run belongs to do: run"))
@@ -489,9 +474,7 @@ func (p *plan) checkExpect(names []string) {
 		known(w.Absent...)
 		for _, c := range w.Count {
 			var s segment
-			at := *c.at
-			at.kind = text
-			s.read(&at)
+			s.read(c.at.asText())
 			known(s)
 		}
 		for _, l := range [][]segment{w.Order, w.Delivered, w.Dropped} {
@@ -517,12 +500,8 @@ func (p *plan) checkExpect(names []string) {
 		}
 	}
 	for _, s := range e.Sockets {
-		var w place
-		at := *s.at
-		at.kind = text
-		w.read(&at)
-		if !slices.Contains(names, w.host) {
-			panic(noHost(s.at, w.host, names))
+		if where := placeOf(s.at); !slices.Contains(names, where.host) {
+			panic(noHost(s.at, where.host, names))
 		}
 	}
 	for _, h := range e.Hosts {
@@ -583,57 +562,22 @@ func (s *Scenario) Check(variants []string, replaced map[string][]string) error 
 				if _, ok := replaced[h.key]; ok || h.value.Run.at == nil {
 					continue
 				}
-				if err := CheckProgram(h.value.Run.words[0].text); err != nil {
-					return h.value.Run.words[0].at.fail("%v", err)
+				if err := h.value.Run.check(); err != nil {
+					return err
 				}
 			}
 			for _, a := range p.doc.At {
 				if a.Run.at == nil {
 					continue
 				}
-				if err := CheckProgram(a.Run.words[0].text); err != nil {
-					return a.Run.words[0].at.fail("%v", err)
+				if err := a.Run.check(); err != nil {
+					return err
 				}
 			}
 		}
 	}
 	return nil
 }
-
-// CheckProgram says why a program cannot be run, as far as that can be told
-// before; nil where it can.
-func CheckProgram(name string) error {
-	if builtin, ok := strings.CutPrefix(name, builtinPrefix); ok {
-		var known []string
-		for _, b := range harness.Builtins() {
-			if b.Name == builtin {
-				return nil
-			}
-			known = append(known, b.Name)
-		}
-		return fmt.Errorf("there is no builtin %q; the nearest is %q; see lastack builtin", shorten(builtin), nearest.Of(builtin, known))
-	}
-	_, err := exec.LookPath(name)
-	var at *exec.Error
-	switch {
-	case err == nil || errors.Is(err, exec.ErrDot):
-		return nil
-	case strings.Contains(name, "{dir}"):
-		return nil // only the lab knows
-	case errors.As(err, &at):
-		err = at.Err
-	}
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-		if strings.Contains(name, " ") {
-			return fmt.Errorf("there is no program %q: each argument is an item of the list by itself", shorten(name))
-		}
-		return fmt.Errorf("there is no program %q: it is looked up as a shell would, from the directory in which lastack was started", shorten(name))
-	}
-	return fmt.Errorf("cannot run %q: %w", shorten(name), err)
-}
-
-// builtinPrefix begins the name of a program of lastack itself.
-const builtinPrefix = "builtin:"
 
 // Hosts are the hosts of a variant on which programs run.
 func (s *Scenario) Hosts(variant string) (names []string) {

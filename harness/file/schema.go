@@ -29,7 +29,9 @@ func Schema() []byte {
 }
 
 // ordered is a JSON object whose keys keep their order.
-type ordered []struct {
+type ordered []member
+
+type member struct {
 	key   string
 	value any
 }
@@ -98,10 +100,7 @@ func (g *generator) define(t reflect.Type) {
 			p[key] = value
 		}
 		p["description"] = f.doc
-		properties = append(properties, struct {
-			key   string
-			value any
-		}{f.key, p})
+		properties = append(properties, member{f.key, p})
 		if f.need {
 			needed = append(needed, f.key)
 		}
@@ -111,20 +110,14 @@ func (g *generator) define(t reflect.Type) {
 	}
 	out := ordered{{"type", "object"}, {"additionalProperties", false}, {"properties", properties}}
 	if needed != nil {
-		out = append(out, struct {
-			key   string
-			value any
-		}{"required", needed})
+		out = append(out, member{"required", needed})
 	}
 	if ones != nil {
 		var alternatives []schema
 		for _, key := range ones {
 			alternatives = append(alternatives, schema{"required": []string{key}})
 		}
-		out = append(out, struct {
-			key   string
-			value any
-		}{"oneOf", alternatives})
+		out = append(out, member{"oneOf", alternatives})
 	}
 	g.defs[t.Name()] = out
 }
@@ -208,10 +201,7 @@ func (expects) schema(g *generator) schema {
 	for _, f := range shapeOf(t).fields {
 		p := g.of(t.Field(f.index).Type)
 		p["description"] = f.doc
-		properties = append(properties, struct {
-			key   string
-			value any
-		}{f.key, p})
+		properties = append(properties, member{f.key, p})
 	}
 	return schema{"type": "object", "properties": properties, "additionalProperties": g.of(reflect.TypeFor[hostClaims]())}
 }
@@ -220,10 +210,7 @@ func (expects) schema(g *generator) schema {
 func (variant) schema(*generator) schema {
 	properties := ordered{}
 	for _, key := range variantKeys {
-		properties = append(properties, struct {
-			key   string
-			value any
-		}{key, schema{}})
+		properties = append(properties, member{key, schema{}})
 	}
 	return schema{"type": "object", "additionalProperties": false, "properties": properties}
 }

@@ -1,7 +1,9 @@
 package file
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +24,7 @@ func Words(command string) ([]string, error) {
 			return nil
 		}
 		w := word.String()
-		if !quoted && contains(operators, w) {
+		if !quoted && slices.Contains(operators, w) {
 			return fmt.Errorf("read command: %s is for a shell, and none is there: put it in quotes, or run sh -c '…'", w)
 		}
 		words = append(words, w)
@@ -41,7 +43,7 @@ func Words(command string) ([]string, error) {
 			continue
 		case '\\':
 			if rest == "" {
-				return nil, fmt.Errorf("read command: nothing stands behind the \\ at its end")
+				return nil, errors.New("read command: nothing stands behind the \\ at its end")
 			}
 			word.WriteByte(rest[0])
 			rest = rest[1:]
@@ -49,7 +51,7 @@ func Words(command string) ([]string, error) {
 		case '\'':
 			inside, after, ok := strings.Cut(rest, "'")
 			if !ok {
-				return nil, fmt.Errorf("read command: want a closing '")
+				return nil, errors.New("read command: want a closing '")
 			}
 			word.WriteString(inside)
 			rest, quoted = after, true
@@ -62,7 +64,7 @@ func Words(command string) ([]string, error) {
 				word.WriteByte(rest[i])
 			}
 			if i == len(rest) {
-				return nil, fmt.Errorf(`read command: want a closing "`)
+				return nil, errors.New(`read command: want a closing "`)
 			}
 			rest, quoted = rest[i+1:], true
 		default:
@@ -74,7 +76,7 @@ func Words(command string) ([]string, error) {
 		return nil, err
 	}
 	if len(words) == 0 || words[0] == "" {
-		return nil, fmt.Errorf("read command: it is empty")
+		return nil, errors.New("read command: it is empty")
 	}
 	return words, nil
 }

@@ -91,9 +91,6 @@ func (c *Cell) Name() string { return c.State + " × " + c.Arrival }
 // Measured tells whether the cell says something of the kernel.
 func (c *Cell) Measured() bool { return c.Verdict == record.Pass }
 
-// Same tells whether two cells say the same but for times.
-func (c *Cell) Same(o *Cell) bool { return c.Finding() == o.Finding() && c.Verdict == o.Verdict }
-
 // Finding is all that was measured, but for times, in one line: answers, the
 // state after, its timer, and what SO_ERROR, read() and write() said.
 func (c *Cell) Finding() string {
@@ -132,8 +129,10 @@ const Schema = 1
 type Document struct {
 	Schema int `json:"schema"`
 	// Partial: it was interrupted, and cells are missing.
-	Partial bool   `json:"partial,omitempty"`
-	Kernel  string `json:"kernel"`
+	Partial bool `json:"partial,omitempty"`
+	// Kernel is that of the first play that ended, as in record.Run; empty where
+	// nothing was played.
+	Kernel string `json:"kernel"`
 	// Cells stand in the order of states, arrivals, families.
 	Cells []Cell `json:"cells"`
 }

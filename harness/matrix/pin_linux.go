@@ -10,8 +10,8 @@ import (
 // pin keeps the caller's thread on the CPU on which it is, until what it returns
 // is called. What is handed to a kernel by a veth is taken in on the same CPU, in
 // order: so nothing overtakes, and what was taken in is over when the thread runs
-// again. Where the kernel refuses, the thread may move, and three plays of a cell
-// that do not agree tell it.
+// again. Where the kernel refuses, the thread may move, and three connections of a
+// cell that do not agree tell it.
 func pin() (release func()) {
 	runtime.LockOSThread()
 	var all unix.CPUSet

@@ -11,6 +11,7 @@ import (
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject"
 	"github.com/lastack/lastack/inject/tcp"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // Options say what of the matrix is played, and how.
@@ -29,16 +30,18 @@ type Options struct {
 	Done func(*Cell, *record.Run)
 }
 
-// Play plays the matrix on labs of the pool, a lab a cell, side by side. Where
-// ctx ends first the document is partial.
+// Play plays the matrix on labs of the pool side by side: a lab a cell, and where
+// one does not tell enough a second time. Where ctx ends first the document is
+// partial.
 func Play(ctx context.Context, pool *harness.Pool, o Options) *Document {
 	d := &Document{Schema: Schema}
-	m := &match{ctx: ctx, pool: pool, options: o, document: d, cells: map[key]Cell{}}
+	m := &player{ctx: ctx, pool: pool, options: o, document: d, cells: map[key]Cell{}}
 	order := m.plan()
-	m.play(m.waiting)
-	again := m.again
-	m.again = nil
-	m.play(again)
+	for len(m.waiting) > 0 {
+		now := m.waiting
+		m.waiting = nil
+		m.play(now)
+	}
 	for _, k := range order {
 		if c, ok := m.cells[k]; ok {
 			d.Cells = append(d.Cells, c)
@@ -49,25 +52,35 @@ func Play(ctx context.Context, pool *harness.Pool, o Options) *Document {
 	return d
 }
 
-// match is a matrix that is being played.
-type match struct {
+// player plays a matrix.
+type player struct {
 	ctx      context.Context
 	pool     *harness.Pool
 	options  Options
 	document *Document
 	cells    map[key]Cell
-
-	waiting, again []*plan
+	waiting  []*plan
 }
 
 // playing is one cell under way.
 type playing struct {
 	plan  *plan
-	notes []notes // of the play that ended
+	parts []*part
+	left  int // parts that have not ended
+	err   error
+}
+
+// part is one play of a cell: of all of it, or where its connections are played
+// apart of the one that is asked a question.
+type part struct {
+	cell      *playing
+	questions []string // one a connection; none where the program is not asked
+	notes     []notes
+	run       *record.Run
 }
 
 // plan lists the cells, and tells of those without meaning.
-func (m *match) plan() (order []key) {
+func (m *player) plan() (order []key) {
 	states, arrivals := States(), Arrivals()
 	var first []*plan // what waits for timers begins first
 	for i := range states {
@@ -104,7 +117,7 @@ func named(list []string, name string) bool {
 	return len(list) == 0 || slices.Contains(list, name)
 }
 
-func (m *match) done(c Cell, r *record.Run) {
+func (m *player) done(c Cell, r *record.Run) {
 	if m.options.Done != nil {
 		m.options.Done(&c, r)
 	}
@@ -112,52 +125,79 @@ func (m *match) done(c Cell, r *record.Run) {
 }
 
 // play plays cells side by side.
-func (m *match) play(plans []*plan) {
-	if len(plans) == 0 {
-		return
-	}
-	jobs := make([]harness.Job, len(plans))
-	under := make([]*playing, len(plans))
-	for i, p := range plans {
-		u := &playing{plan: p}
-		under[i] = u
-		jobs[i] = harness.Job{Scenario: u.scenario(), Options: harness.Options{
-			IP: p.ip, Sysctls: m.options.Sysctls, Out: m.options.Out, Repro: p.repro(m.options.Sysctls),
-		}}
+func (m *player) play(plans []*plan) {
+	var jobs []harness.Job
+	var parts []*part
+	for _, p := range plans {
+		u := &playing{plan: p, parts: p.parts()}
+		u.left = len(u.parts)
+		for _, x := range u.parts {
+			x.cell = u
+			parts = append(parts, x)
+			jobs = append(jobs, harness.Job{Scenario: x.scenario(), Options: harness.Options{
+				IP: p.ip, Sysctls: m.options.Sysctls, Out: m.options.Out, Repro: p.repro(m.options.Sysctls),
+			}})
+		}
 	}
 	harness.PlayAll(m.ctx, m.pool, jobs, func(i int, r *record.Run, err error) {
-		p := plans[i]
-		if err != nil {
-			c := p.cell()
-			c.Verdict, c.Why = record.Error, err.Error()
-			m.done(c, r)
-			return
+		x := parts[i]
+		x.run = r
+		u := x.cell
+		if u.err == nil {
+			u.err = err
 		}
-		if m.document.Kernel == "" {
-			m.document.Kernel = r.Kernel
+		if u.left--; u.left == 0 {
+			m.ended(u)
 		}
-		c, again := p.result(r, under[i].notes)
-		if again {
-			next := *p
-			next.fenced = false
-			m.again = append(m.again, &next)
-			return
-		}
-		m.done(c, r)
 	})
+}
+
+// ended takes a cell of which every part was played.
+func (m *player) ended(u *playing) {
+	p := u.plan
+	if u.err != nil {
+		c := p.cell()
+		c.Verdict, c.Why = record.Error, u.err.Error()
+		m.done(c, u.telling())
+		return
+	}
+	if m.document.Kernel == "" {
+		m.document.Kernel = u.parts[0].run.Kernel
+	}
+	c, how := p.result(u.parts)
+	next := *p
+	switch {
+	case how == withoutFence:
+		next.fenced = false
+	case how == apart && len(m.options.Sysctls) > 0 && !p.apart:
+		// What a setting limits for the whole namespace, as tcp_challenge_ack_limit
+		// does, the connections of one lab share. The limits that a kernel is shipped
+		// with are far above what a cell takes: there they must agree.
+		next.apart = true
+	default:
+		m.done(c, u.telling())
+		return
+	}
+	m.waiting = append(m.waiting, &next)
+}
+
+// telling is the record to be shown: of a part that did not pass, else of the first.
+func (u *playing) telling() *record.Run {
+	for _, x := range u.parts {
+		if x.run != nil && x.run.Verdict != record.Pass {
+			return x.run
+		}
+	}
+	return u.parts[0].run
 }
 
 // repro is the command that plays the cell again and shows it.
 func (p *plan) repro(set []harness.Sysctl) string {
 	words := []string{"lastack", "matrix", "--state", p.state.Name, "--arrival", p.arrival.Name, "--ip", fmt.Sprint(p.ip)}
 	for _, s := range set {
-		text := s.Key + "=" + s.Value
-		if s.Host != "" {
-			text = s.Host + ":" + text
-		}
-		words = append(words, "--set", text)
+		words = append(words, "--set", s.String())
 	}
-	return strings.Join(words, " ")
+	return shell.Join(words)
 }
 
 // farRTO keeps the subject's retransmissions out of the play. It must not be
@@ -165,9 +205,9 @@ func (p *plan) repro(set []harness.Sysctl) string {
 // mini-socket may (tcp_fin_time).
 const farRTO = 15 * time.Second
 
-// scenario is how the harness knows the cell.
-func (u *playing) scenario() harness.Scenario {
-	p := u.plan
+// scenario is how the harness knows the part.
+func (x *part) scenario() harness.Scenario {
+	p := x.cell.plan
 	sc := harness.Scenario{
 		Name:    "matrix/" + p.state.Name + "/" + p.arrival.Name,
 		Summary: p.state.Name + ": " + p.arrival.Segment + ".",
@@ -175,7 +215,7 @@ func (u *playing) scenario() harness.Scenario {
 		Patience: farRTO / 3,
 		Play: func(s *harness.Stage) {
 			// The harness may play it again where it was late.
-			u.notes = u.plan.play(s)
+			x.notes = p.play(s, x.questions)
 		},
 	}
 	// A repeat of the peer's would be an arrival of its own.
@@ -198,10 +238,10 @@ type end struct {
 func (e *end) name(text string) string { return fmt.Sprintf("%d:%s", e.conn, text) }
 
 // play brings connections into the state, lets the arrival come to each, and asks
-// the program.
-func (p *plan) play(s *harness.Stage) []notes {
+// the program a question on each; without questions there is one connection.
+func (p *plan) play(s *harness.Stage, questions []string) []notes {
 	p.settings(s)
-	all := make([]notes, p.connections())
+	all := make([]notes, max(len(questions), 1))
 	ends := make([]*end, len(all))
 	for i := range ends {
 		ends[i] = &end{conn: i + 1, port: uint16(8080 + i), notes: &all[i]}
@@ -222,7 +262,7 @@ func (p *plan) play(s *harness.Stage) []notes {
 	}
 	for i, e := range ends {
 		p.arrive(s, e)
-		if p.asks() {
+		if len(questions) > 0 {
 			ask(questions[i], e)
 		}
 	}
@@ -400,14 +440,14 @@ func (p *plan) arrive(s *harness.Stage, e *end) {
 // ask asks the program one question, which is its first.
 func ask(question string, e *end) {
 	switch question {
-	case "so_error":
+	case askError:
 		e.notes.soError = e.socket.SocketError()
 		if e.notes.soError == "" {
 			e.notes.soError = noError
 		}
-	case "read":
+	case askRead:
 		e.socket.ReadNow(before)
-	case "write":
+	case askWrite:
 		e.socket.Nonblock(true)
 		e.socket.Write(strings.Repeat("x", someData))
 	}

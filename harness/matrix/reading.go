@@ -20,23 +20,34 @@ type plan struct {
 	// fenced: an answer is told from silence by the fence. Without it the play
 	// waits for an answer.
 	fenced bool
+	// apart: each question is asked in a lab of its own.
+	apart bool
 }
 
-// questions are asked of the program, each first and alone on a connection of
-// its own.
-var questions = []string{"so_error", "read", "write"}
+// Questions are asked of the program, each first and alone on a connection of its
+// own.
+const (
+	askError = "so_error"
+	askRead  = "read"
+	askWrite = "write"
+)
 
-// asks tells whether the program is asked: it has a descriptor, before the
-// arrival and behind it.
-func (p *plan) asks() bool { return p.state.Descriptor && p.arrival.kind != act }
-
-// connections is how many there are, each in the state, and each with an arrival
-// of its own.
-func (p *plan) connections() int {
-	if p.asks() {
-		return len(questions)
+// parts are the plays that the cell takes. The program is asked where it has a
+// descriptor, before the arrival and behind it; each connection is in the state,
+// and each has an arrival of its own.
+func (p *plan) parts() []*part {
+	if !p.state.Descriptor || p.arrival.kind == act {
+		return []*part{{}}
 	}
-	return 1
+	questions := []string{askError, askRead, askWrite}
+	if !p.apart {
+		return []*part{{questions: questions}}
+	}
+	var all []*part
+	for _, q := range questions {
+		all = append(all, &part{questions: []string{q}})
+	}
+	return all
 }
 
 // notes is what the play of a cell keeps beside the record, by connection.
@@ -63,63 +74,98 @@ type tale struct {
 	why       string // empty, or why it says nothing
 }
 
-// same tells whether two plays of a cell say the same.
+// same tells whether two connections of a cell say the same.
 func (t *tale) same(o *tale) bool {
 	return slices.Equal(t.answers, o.answers) && t.after == o.after && t.timer == o.timer
 }
 
-// result reads the record of a cell. It says again where the fence overtook a
-// delayed ACK: the cell must be played without it.
-func (p *plan) result(r *record.Run, all []notes) (c Cell, again bool) {
+// String is what the connection says, in short.
+func (t *tale) String() string {
+	text := answersText(t.answers) + ", then " + t.after
+	if t.timer != "" {
+		text += " with the timer " + t.timer
+	}
+	return text
+}
+
+// again says how a cell must be played once more.
+type again int
+
+const (
+	never        again = iota // it was read
+	withoutFence              // the fence overtook a delayed ACK
+	apart                     // its connections do not agree
+)
+
+// result reads the records of a cell, of which no part is an error of the harness.
+func (p *plan) result(parts []*part) (c Cell, how again) {
 	c = p.cell()
-	switch {
-	case r.Verdict == record.Error:
-		c.Verdict, c.Why = record.Error, r.Why
-		return c, false
-	case r.Verdict != record.Pass:
-		c.Verdict, c.Why = record.Inconclusive, r.Why
-		return c, false
-	case len(all) != p.connections():
-		c.Verdict, c.Why = record.Error, "the play left no readings"
-		return c, false
-	}
-	for _, n := range r.Counters {
-		if n.Host == subject && n.Name == "TcpExt.LockDroppedIcmps" {
-			return c.inconclusive("the kernel dropped the ICMP error because a program held the socket's lock"), false
-		}
-	}
-	for i := range all {
-		if all[i].missed != "" {
-			return c.inconclusive(all[i].missed), false
-		}
-	}
-	var first tale
-	for i := range all {
-		t := p.tale(r, i+1, &all[i])
+	for _, x := range parts {
 		switch {
-		case t.why != "":
-			return c.inconclusive(t.why), false
-		case t.overtaken:
-			return c, true
-		case i == 0:
-			first = t
-		case !t.same(&first):
-			return c.inconclusive(fmt.Sprintf("two plays of it do not agree: %s, %s, %q and %s, %s, %q",
-				answersText(first.answers), first.after, first.timer, answersText(t.answers), t.after, t.timer)), false
+		case x.run.Verdict == record.Error:
+			c.Verdict, c.Why = record.Error, x.run.Why
+			return c, never
+		case x.run.Verdict != record.Pass:
+			return c.inconclusive(x.run.Why), never
+		case len(x.notes) != max(len(x.questions), 1):
+			c.Verdict, c.Why = record.Error, "the play left no readings"
+			return c, never
+		}
+		if why := x.unfit(); why != "" {
+			return c.inconclusive(why), never
+		}
+	}
+	var first *tale
+	for _, x := range parts {
+		for i := range x.notes {
+			t := p.tale(x.run, i+1, &x.notes[i])
+			switch {
+			case t.why != "":
+				return c.inconclusive(t.why), never
+			case t.overtaken:
+				return c, withoutFence
+			case first == nil:
+				first = &t
+			case !t.same(first):
+				return c.inconclusive(fmt.Sprintf("connections in one state do not agree after one arrival: %s; and %s", first, &t)), apart
+			}
 		}
 	}
 	c.Verdict = record.Pass
 	c.Answers, c.StateAfter, c.Timer, c.ExpiresMS = first.answers, first.after, first.timer, first.expires
-	if p.asks() {
-		c.SOError = &all[0].soError
-		c.Read, c.Write = said(r, "recv"), said(r, "write")
+	for _, x := range parts {
+		for i, question := range x.questions {
+			switch question {
+			case askError:
+				c.SOError = &x.notes[i].soError
+			case askRead:
+				c.Read = said(x.run, "recv")
+			case askWrite:
+				c.Write = said(x.run, "write")
+			}
+		}
 	}
 	want := asked(p.state, p.arrival)
 	c.Departs = !want.met(&c)
 	if c.Departs {
 		c.Because = because(&c)
 	}
-	return c, false
+	return c, never
+}
+
+// unfit says why a play that came to its end says nothing; "" where it does.
+func (x *part) unfit() string {
+	for _, n := range x.run.Counters {
+		if n.Host == subject && n.Name == "TcpExt.LockDroppedIcmps" {
+			return "the kernel dropped the ICMP error because a program held the socket's lock"
+		}
+	}
+	for i := range x.notes {
+		if x.notes[i].missed != "" {
+			return x.notes[i].missed
+		}
+	}
+	return ""
 }
 
 // cell is the cell before anything is known of it.

@@ -14,9 +14,9 @@ import (
 	"github.com/lastack/lastack/inject/tcp"
 )
 
-// story writes a record segment by segment, one each millisecond, with relative
+// script writes a record segment by segment, one each millisecond, with relative
 // numbers.
-type story struct {
+type script struct {
 	t       *testing.T
 	run     record.Run
 	tracker *flow.Tracker
@@ -33,14 +33,14 @@ var (
 	serverEnd = netip.MustParseAddrPort("192.0.2.2:8080")
 )
 
-func newStory(t *testing.T) *story {
+func newScript(t *testing.T) *script {
 	names := map[netip.Addr]string{clientEnd.Addr(): peer, serverEnd.Addr(): subject}
-	return &story{t: t, run: record.Run{Verdict: record.Pass, Started: time.Now()}, tracker: flow.NewTracker(func(a netip.Addr) string { return names[a] })}
+	return &script{t: t, run: record.Run{Verdict: record.Pass, Started: time.Now()}, tracker: flow.NewTracker(func(a netip.Addr) string { return names[a] })}
 }
 
 // then adds a segment: from the client, from the server, or forged in the client's
 // name.
-func (s *story) then(who, flags string, seq, ack int64, length int) *story {
+func (s *script) then(who, flags string, seq, ack int64, length int) *script {
 	s.t.Helper()
 	f, err := tcp.ParseFlags(flags)
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *story) then(who, flags string, seq, ack int64, length int) *story {
 }
 
 // established is a connection with 100 bytes each way.
-func established(t *testing.T) *story {
-	return newStory(t).then(peer, "S", 0, 0, 0).then(subject, "S.", 0, 1, 0).then(peer, ".", 1, 1, 0).
+func established(t *testing.T) *script {
+	return newScript(t).then(peer, "S", 0, 0, 0).then(subject, "S.", 0, 1, 0).then(peer, ".", 1, 1, 0).
 		then(subject, "P.", 1, 1, 100).then(peer, "P.", 1, 101, 100).then(subject, ".", 101, 101, 0)
 }
 
@@ -90,14 +90,13 @@ func TestReading(t *testing.T) {
 	gone := harness.Reading{State: tcp.Closed}
 	for name, c := range map[string]struct {
 		cell   string
-		told   *story
+		told   *script
 		notes  notes
 		fenced bool
-		one    bool // one connection is told of, though the program would be asked on three
 		change func(*record.Run)
 
 		want  Cell // Verdict, Why's beginning, Answers, StateAfter, Timer, ExpiresMS
-		again bool
+		again again
 	}{
 		"a challenge, and the fence's answer": {
 			cell: "FIN_WAIT_1/orphan rst-in-window", fenced: true,
@@ -127,7 +126,7 @@ func TestReading(t *testing.T) {
 			want:  Cell{Verdict: record.Pass, Answers: []Answer{{Flags: "F.", Seq: 101, Ack: 101}}, StateAfter: "FIN_WAIT_1"},
 		},
 		"a FIN that was repeated before the state was there": {
-			cell: "CLOSING silence", fenced: true, one: true,
+			cell: "CLOSING silence", fenced: true,
 			told: established(t).then(subject, "F.", 101, 101, 0).then(subject, "F.", 101, 101, 0).then(peer, "F.", 101, 101, 0).
 				then(subject, ".", 102, 102, 0).then(subject, "F.", 101, 102, 0).then("forged", ".", 52, 101, 1).then(subject, ".", 102, 102, 0),
 			notes: notes{behind: harness.Reading{State: tcp.Closing}, fenced: harness.Reading{State: tcp.Closing}},
@@ -155,7 +154,7 @@ func TestReading(t *testing.T) {
 		},
 		"a request that is gone leaves its listener": {
 			cell: "SYN_RECV rst-exact", fenced: true,
-			told: newStory(t).then(peer, "S", 0, 0, 0).then(subject, "S.", 0, 1, 0).then("forged", "R", 1, 0, 0).
+			told: newScript(t).then(peer, "S", 0, 0, 0).then(subject, "S.", 0, 1, 0).then("forged", "R", 1, 0, 0).
 				then("forged", ".", -49, 0, 1).then(subject, "R", 0, 0, 0),
 			notes: notes{behind: gone, fenced: gone, listens: true},
 			want:  Cell{Verdict: record.Pass, Answers: []Answer{}, StateAfter: "LISTEN"},
@@ -163,7 +162,7 @@ func TestReading(t *testing.T) {
 		"the fence overtook a delayed ACK": {
 			cell: "FIN_WAIT_2/orphan fin", fenced: true,
 			told:  established(t).then("forged", "F.", 101, 102, 0).then("forged", ".", 51, 102, 1).then(subject, ".", 102, 102, 0),
-			notes: notes{behind: lives, fenced: lives}, again: true,
+			notes: notes{behind: lives, fenced: lives}, again: withoutFence,
 			want: Cell{Answers: []Answer{}},
 		},
 		"the state moved between arrival and fence": {
@@ -208,16 +207,13 @@ func TestReading(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			state, arrival, _ := strings.Cut(c.cell, " ")
 			s, a := both(t, state, arrival)
-			if c.one {
-				s.Descriptor = false
-			}
 			p := plan{state: s, arrival: a, ip: 4, fenced: c.fenced}
 			r := &c.told.run
 			if c.change != nil {
 				c.change(r)
 			}
 			c.notes.until = r.Started.Add(time.Hour)
-			got, again := p.result(r, []notes{c.notes})
+			got, again := p.result([]*part{{notes: []notes{c.notes}, run: r}})
 			if !strings.HasPrefix(got.Why, c.want.Why) || (got.Why == "") != (c.want.Why == "") {
 				t.Errorf("why: %q, want %q", got.Why, c.want.Why)
 			}
@@ -232,31 +228,103 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// TestPlaysMustAgree: three plays of a cell are three witnesses, and each question
-// was asked on one of them.
-func TestPlaysMustAgree(t *testing.T) {
-	s, a := both(t, "ESTABLISHED", "rst-exact")
-	p := plan{state: s, arrival: a, ip: 4, fenced: true}
-	told := established(t).then("forged", "R", 101, 0, 0).then("forged", ".", 51, 101, 1).then(subject, "R", 101, 0, 0)
-	gone := harness.Reading{State: tcp.Closed}
-	all := []notes{{behind: gone, fenced: gone, soError: "ECONNRESET"}, {behind: gone, fenced: gone}, {behind: gone, fenced: gone}}
-	for conn := 2; conn <= 3; conn++ { // the same once more, as other connections
-		for _, g := range told.run.Segments[:9] {
+// onceMore adds the connection of a record again, under another number.
+func (s *script) onceMore(conn int) {
+	for _, g := range s.run.Segments {
+		if g.Conn == 1 {
 			g.Conn = conn
-			told.run.Segments = append(told.run.Segments, g)
+			s.run.Segments = append(s.run.Segments, g)
 		}
 	}
-	told.run.Calls = []record.Call{
+}
+
+// TestConnectionsMustAgree: three connections of a cell are three witnesses, and
+// each question was asked on one of them, of one lab or of three.
+func TestConnectionsMustAgree(t *testing.T) {
+	s, a := both(t, "ESTABLISHED", "rst-exact")
+	gone := harness.Reading{State: tcp.Closed}
+	calls := []record.Call{
 		{Host: subject, Name: "write", Result: 100}, {Host: peer, Name: "recv", Result: 100},
 		{Host: subject, Name: "recv", Result: -1, Errno: "ECONNRESET"}, {Host: subject, Name: "write", Result: -1, Errno: "EPIPE"},
 	}
-	c, _ := p.result(&told.run, all)
-	if c.Verdict != record.Pass || optional(c.SOError) != "ECONNRESET" || optional(c.Read) != "ECONNRESET" || optional(c.Write) != "EPIPE" || c.Departs {
-		t.Errorf("%+v", c)
+	reset := func() *script {
+		told := established(t).then("forged", "R", 101, 0, 0).then("forged", ".", 51, 101, 1).then(subject, "R", 101, 0, 0)
+		told.run.Calls = calls
+		return told
 	}
-	all[2].behind.Timer = "keepalive"
-	c, _ = p.result(&told.run, all)
-	if c.Verdict != record.Inconclusive || !strings.Contains(c.Why, "do not agree") {
-		t.Errorf("with another timer in one play: %s %s", c.Verdict, c.Why)
+	for _, separate := range []bool{false, true} {
+		p := &plan{state: s, arrival: a, ip: 4, fenced: true, apart: separate}
+		parts := p.parts()
+		for _, x := range parts {
+			told := reset()
+			x.run = &told.run
+			for i, question := range x.questions {
+				n := notes{behind: gone, fenced: gone}
+				if question == askError {
+					n.soError = "ECONNRESET"
+				}
+				if x.notes = append(x.notes, n); i > 0 {
+					told.onceMore(i + 1)
+				}
+			}
+		}
+		if want := map[bool]int{false: 1, true: 3}[separate]; len(parts) != want {
+			t.Fatalf("apart %v: %d plays, want %d", separate, len(parts), want)
+		}
+		c, how := p.result(parts)
+		if c.Verdict != record.Pass || how != never || optional(c.SOError) != "ECONNRESET" || optional(c.Read) != "ECONNRESET" || optional(c.Write) != "EPIPE" || c.Departs {
+			t.Errorf("apart %v: %+v", separate, c)
+		}
+		last := parts[len(parts)-1]
+		last.notes[len(last.notes)-1].behind.Timer = "keepalive"
+		c, how = p.result(parts)
+		if c.Verdict != record.Inconclusive || how != apart || !strings.HasSuffix(c.Why, "do not agree after one arrival: -, then CLOSED; and -, then CLOSED with the timer keepalive") {
+			t.Errorf("apart %v, with another timer of one connection: %s %s", separate, c.Verdict, c.Why)
+		}
+	}
+}
+
+// TestWhoIsPlayedOnceMore: connections that do not agree are played apart where
+// something was set, and once.
+func TestWhoIsPlayedOnceMore(t *testing.T) {
+	s, a := both(t, "ESTABLISHED", "rst-in-window")
+	lives := harness.Reading{State: tcp.Established}
+	for name, c := range map[string]struct {
+		set   []harness.Sysctl
+		apart bool
+		want  bool
+	}{
+		"stock":                       {},
+		"set":                         {set: []harness.Sysctl{{Key: "net.ipv4.tcp_challenge_ack_limit", Value: "1"}}, want: true},
+		"set, and apart once already": {set: []harness.Sysctl{{Key: "net.ipv4.tcp_challenge_ack_limit", Value: "1"}}, apart: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := established(t).then("forged", "R", 111, 0, 0).then("forged", ".", 51, 101, 1).then(subject, ".", 101, 101, 0)
+			told.onceMore(2)
+			told.onceMore(3)
+			notes := []notes{{behind: lives, fenced: lives}, {behind: lives, fenced: lives}, {behind: lives, fenced: lives}}
+			notes[1].behind.Timer = "keepalive"
+			m := &player{options: Options{Sysctls: c.set}, document: new(Document), cells: map[key]Cell{}}
+			p := &plan{state: s, arrival: a, ip: 4, fenced: true, apart: c.apart}
+			m.ended(&playing{plan: p, parts: []*part{{questions: []string{askError, askRead, askWrite}, notes: notes, run: &told.run}}})
+			if more := len(m.waiting) == 1 && m.waiting[0].apart && m.waiting[0].fenced && len(m.cells) == 0; more != c.want {
+				t.Errorf("waiting: %+v, cells: %+v", m.waiting, m.cells)
+			}
+			for _, cell := range m.cells {
+				if cell.Verdict != record.Inconclusive || !strings.Contains(cell.Why, "do not agree") {
+					t.Errorf("%s: %s", cell.Verdict, cell.Why)
+				}
+			}
+		})
+	}
+}
+
+// TestRepro: a shell reads the command as it was typed.
+func TestRepro(t *testing.T) {
+	s, a := both(t, "FIN_WAIT_1/orphan", "data")
+	p := &plan{state: s, arrival: a, ip: 6}
+	const want = "lastack matrix --state FIN_WAIT_1/orphan --arrival data --ip 6 --set 'server:net.ipv4.tcp_rmem=1 2 3'"
+	if got := p.repro([]harness.Sysctl{{Host: "server", Key: "net.ipv4.tcp_rmem", Value: "1 2 3"}}); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -230,8 +230,10 @@ func (d *Document) WriteMarkdown(w io.Writer) error {
 	b.WriteString("\n## Where it departs from an RFC\n\n| state | arrival | what Linux does, and where |\n|---|---|---|\n")
 	pairs := d.pairs()
 	for _, p := range pairs {
-		if c := p[0]; c.Departs {
-			fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", c.State, c.Arrival, orNothing(c.Because))
+		for _, c := range p.distinct() {
+			if c.Departs {
+				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.State, p.arrival(c), orNothing(c.Because))
+			}
 		}
 	}
 	state := ""
@@ -251,10 +253,7 @@ func (d *Document) WriteMarkdown(w io.Writer) error {
 }
 
 func (c *Cell) markdownRow(b *strings.Builder, p pair) {
-	name := "`" + c.Arrival + "`"
-	if !p.alike() {
-		name += fmt.Sprintf(", IPv%d", c.IP)
-	}
+	name := p.arrival(c)
 	if !c.Measured() {
 		fmt.Fprintf(b, "| %s | %s | | | | | %s |\n", name, c.Verdict, c.Why)
 		return
@@ -269,6 +268,15 @@ func (c *Cell) markdownRow(b *strings.Builder, p pair) {
 	}
 	fmt.Fprintf(b, "| %s | `%s` | %s | %s | %s | %s | %s |\n",
 		name, answersText(c.Answers), after, optional(c.SOError), optional(c.Read), optional(c.Write), asked)
+}
+
+// arrival is the arrival of a cell of distinct, with its family where they differ.
+func (p pair) arrival(c *Cell) string {
+	name := "`" + c.Arrival + "`"
+	if !p.alike() {
+		name += fmt.Sprintf(", IPv%d", c.IP)
+	}
+	return name
 }
 
 func entered(state string) string {

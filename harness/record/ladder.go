@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,11 @@ type LadderOptions struct {
 	// Names prints the whole name of a segment, as a rule takes it; without it
 	// the kind alone, since the arrow shows whose it is.
 	Names bool
+	// Most bounds how many segments, calls and the like are drawn: of more the first
+	// and the last, and between them how many segments were left out. 0 draws all.
+	Most int
+	// Whole says there where all of it is: "ladder.txt has them".
+	Whole string
 }
 
 // Ladder draws the run in at most 80 columns without colours: each segment
@@ -39,11 +45,60 @@ func (r *Run) DrawLadder(o LadderOptions) string {
 	l := newLadder(r, o)
 	l.title()
 	events := l.events()
+	from, to := leftOut(events, o.Most)
 	for i := range events {
+		switch {
+		case i == from && from < to:
+			l.leaveOut(events[from:to])
+		case i == to && from < to:
+			l.goOn()
+		}
 		events[i].draw()
 	}
 	l.footer()
 	return l.out.String()
+}
+
+// leftOut are the events from which and up to which nothing is drawn. Readings do not
+// count: few of them draw anything.
+func leftOut(events []event, most int) (from, to int) {
+	var counted []int
+	for i := range events {
+		if events[i].rank != rankState {
+			counted = append(counted, i)
+		}
+	}
+	if most <= 0 || len(counted) <= most {
+		return 0, 0
+	}
+	return counted[most/2], counted[len(counted)-(most-most/2)]
+}
+
+// leaveOut draws nothing from here on but how many segments that are. What is not
+// drawn is followed all the same, for the states that hold behind it.
+func (l *ladder) leaveOut(events []event) {
+	segments := 0
+	for _, e := range events {
+		if e.arrives {
+			segments++
+		}
+	}
+	text := fmt.Sprintf("… %d segments are left out here", segments)
+	if l.opts.Whole != "" {
+		text += "; " + l.opts.Whole
+	}
+	for _, row := range Wrap(text, l.width-l.clock-1) {
+		l.line(strings.Repeat(" ", l.clock+1) + row)
+	}
+	l.before, l.muted = l.shown, true
+}
+
+// goOn draws again, and names the hosts if others stood there before.
+func (l *ladder) goOn() {
+	l.muted = false
+	pair := l.shown
+	l.shown = l.before
+	l.heading(pair)
 }
 
 // stateWidth is the length of the longest state, ESTABLISHED.
@@ -62,6 +117,8 @@ type ladder struct {
 	main     [2]string
 	shown    [2]string // the pair under the last heading
 	headed   bool
+	muted    bool      // nothing is drawn
+	before   [2]string // shown when that began
 	current  map[end]reading
 	readings map[int][]*State // by segment
 	times    []time.Duration  // of everything that is drawn, to see what lies between
@@ -79,9 +136,10 @@ type reading struct {
 
 // event is something that is drawn at its time.
 type event struct {
-	at   time.Duration
-	rank int // of what happens at the same time: causes first
-	draw func()
+	at      time.Duration
+	rank    int  // of what happens at the same time: causes first
+	arrives bool // it is a segment that came to the wire
+	draw    func()
 }
 
 // The ranks.
@@ -126,12 +184,13 @@ func newLadder(r *Run, o LadderOptions) *ladder {
 			l.pairs[s.Conn] = l.pair(s.Opener, s.Accepter)
 		}
 	}
+	from := r.arrivals()
 	for i := range r.States {
 		s := &r.States[i]
 		if s.Segment >= 0 {
 			l.readings[s.Segment] = append(l.readings[s.Segment], s)
 		}
-		l.belongsTo(s)
+		l.belongsTo(s, from)
 	}
 	return l
 }
@@ -140,19 +199,46 @@ func newLadder(r *Run, o LadderOptions) *ladder {
 // too, where that had come in before the reading was made and left after it: the
 // segment waited its turn meanwhile, and a state that does not change is not
 // kept twice.
-func (l *ladder) belongsTo(s *State) {
-	for i := range l.run.Segments {
-		x := &l.run.Segments[i]
-		if i == s.Segment || x.Other || x.Forged || x.kept() || x.Conn != s.Conn || x.From != s.Host || len(x.Departures) == 0 {
-			continue
+func (l *ladder) belongsTo(s *State, from map[end][]arrived) {
+	list := from[end{s.Conn, s.Host}]
+	// Before the first of which one has left so late none did.
+	first, _ := slices.BinarySearchFunc(list, s.T, func(x arrived, t time.Duration) int { return cmp.Compare(x.latest, t) })
+	for _, x := range list[first:] {
+		segment := &l.run.Segments[x.index]
+		if segment.T >= s.T {
+			return
 		}
-		if x.T < s.T && s.T <= x.Departures[0].T {
+		if x.index != s.Segment && s.T <= segment.Departures[0].T {
 			own := *s
-			own.Segment, own.After = i, false
-			l.readings[i] = append(l.readings[i], &own)
+			own.Segment, own.After = x.index, false
+			l.readings[x.index] = append(l.readings[x.index], &own)
 			return
 		}
 	}
+}
+
+// arrived is a segment that came in and left, in the order of arrival.
+type arrived struct {
+	index  int
+	latest time.Duration // at which it or one before it left
+}
+
+// arrivals are those of each end of each connection, which went on by themselves.
+func (r *Run) arrivals() map[end][]arrived {
+	from := map[end][]arrived{}
+	for i := range r.Segments {
+		x := &r.Segments[i]
+		if x.Other || x.Forged || x.kept() || len(x.Departures) == 0 {
+			continue
+		}
+		key := end{x.Conn, x.From}
+		latest := x.Departures[0].T
+		if n := len(from[key]); n > 0 {
+			latest = max(latest, from[key][n-1].latest)
+		}
+		from[key] = append(from[key], arrived{i, latest})
+	}
+	return from
 }
 
 // mainPair is who stands left and right where nothing says otherwise.
@@ -199,6 +285,9 @@ func (l *ladder) paint(color, text string) string {
 
 // line ends a line, without trailing blanks.
 func (l *ladder) line(text string) {
+	if l.muted {
+		return
+	}
 	l.out.WriteString(strings.TrimRight(text, " "))
 	l.out.WriteByte('\n')
 }
@@ -267,13 +356,24 @@ func (l *ladder) footer() {
 			l.wrapped("never fired: ", x.Rule)
 		}
 	}
-	for _, x := range l.run.Late {
+	late := l.run.Late
+	if l.opts.Most > 0 {
+		late = late[:min(len(late), mostLate)]
+	}
+	for _, x := range late {
 		l.wrapped("late: ", fmt.Sprintf("%s, due at %s ms, done at %s ms", x.What, l.ms(x.Due), l.ms(x.T)))
+	}
+	if more := len(l.run.Late) - len(late); more > 0 {
+		l.wrapped("late: ", fmt.Sprintf("and %d more, by less", more))
 	}
 	if n := l.run.Lost; n > 0 {
 		l.wrapped("", fmt.Sprintf("%d frames were lost before the wire could read them", n))
 	}
 }
+
+// mostLate is how many delays are told where the ladder is bounded: the worst come
+// first.
+const mostLate = 10
 
 // command is a program by its name alone, since its arguments may be many.
 func (p *Program) command() string {
@@ -287,7 +387,7 @@ func (p *Program) command() string {
 func (l *ladder) events() []event {
 	var list []event
 	add := func(at time.Duration, rank int, draw func()) {
-		list = append(list, event{at, rank, draw})
+		list = append(list, event{at: at, rank: rank, draw: draw})
 	}
 	r := l.run
 	for i := range r.Segments {
@@ -296,7 +396,7 @@ func (l *ladder) events() []event {
 			continue
 		}
 		l.times = append(l.times, s.T)
-		add(s.T, rankSegment, func() { l.arrival(i, s) })
+		list = append(list, event{s.T, rankSegment, true, func() { l.arrival(i, s) }})
 		for n, d := range s.Departures {
 			if n > 0 || s.kept() {
 				l.times = append(l.times, d.T)

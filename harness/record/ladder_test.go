@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,45 @@ func TestLadder(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBoundedLadder: of a long ladder both ends are drawn as they are in the whole, and
+// between them what is missing is said.
+func TestBoundedLadder(t *testing.T) {
+	for name, run := range map[string]*record.Run{"last-ack-lost": recordtest.LastACKLost(), "everything": recordtest.Full()} {
+		for range 12 {
+			run.Late = append(run.Late, record.Lateness{What: "deliver something"})
+		}
+		whole := strings.Split(run.DrawLadder(record.LadderOptions{Names: true}), "\n")
+		bounded, missing := 0, 0
+		for most := 1; most < 100; most++ {
+			lines := strings.Split(run.DrawLadder(record.LadderOptions{Names: true, Most: most, Whole: "look elsewhere"}), "\n")
+			gap := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "segments are left out here; look elsewhere") })
+			if last := lines[len(lines)-2]; !strings.HasSuffix(last, " more, by less") && name == "last-ack-lost" {
+				t.Errorf("%s: at most %d events, and all that came late: %s", name, most, last)
+			}
+			if gap < 0 {
+				continue
+			}
+			bounded++
+			if !slices.Equal(lines[:gap], whole[:gap]) {
+				t.Errorf("%s: at most %d events begin otherwise:\n%s", name, most, strings.Join(lines, "\n"))
+			}
+			n := 0
+			if _, err := fmt.Sscanf(strings.TrimSpace(lines[gap]), "… %d segments", &n); err != nil {
+				t.Errorf("%s: %s: %v", name, lines[gap], err)
+			}
+			missing = max(missing, n)
+			for _, line := range lines[gap+1:] {
+				if record.Width(line) > 80 || !slices.Contains(whole, line) && !strings.HasSuffix(line, " more, by less") && !strings.HasPrefix(line, "          ") {
+					t.Errorf("%s: at most %d events end with %q, which the whole does not have", name, most, line)
+				}
+			}
+		}
+		if bounded < 10 || missing < 5 {
+			t.Errorf("%s: %d ladders are bounded, and the shortest has %d segments less", name, bounded, missing)
+		}
 	}
 }
 

@@ -39,7 +39,9 @@ type Run struct {
 	Summary  string `json:"summary"`
 	Play     string `json:"play"`
 	// IP is the address family, 4 or 6.
-	IP     int    `json:"ip"`
+	IP int `json:"ip"`
+	// Kernel is the one that was played on, by its name and its release, as uname -sr
+	// writes them: "Linux 6.18.1".
 	Kernel string `json:"kernel"`
 	// Started is the wall time of T = 0 on the run's clock.
 	Started  time.Time     `json:"started"`

@@ -121,17 +121,17 @@ func TestDocument(t *testing.T) {
 
 // The keys of a run that passed, in the order that was promised.
 func TestDocumentShape(t *testing.T) {
-	const want = `{"schema":1,"verdict":"PASS","kernel":"6.18.0","scenarios":[{"name":"n","ip":4,"play":"p","verdict":"PASS","duration_ms":1,` +
+	const want = `{"schema":1,"verdict":"PASS","kernel":"Linux 6.18.0","scenarios":[{"name":"n","ip":4,"play":"p","verdict":"PASS","duration_ms":1,` +
 		`"claims":[{"sentence":"s","verdict":"PASS","why":"","given":false}],"rules":[{"rule":"r","hits":1}],` +
 		`"segments":[{"t_us":1,"conn":0,"from":"client","sent_by":"wire","name":"","names":[],"flags":"F.","seq":1,"ack":2,"len":3,"fate":"injected","rule":"","held_us":2,"copies":1}],` +
 		`"states":[{"t_us":1,"conn":1,"host":"h","state":"TIME_WAIT","timer":"timewait","expires_ms":60000}],` +
 		`"calls":[{"t_us":1,"host":"h","call":"read(3, 1)","result":-1,"errno":"ECONNRESET"}],` +
-		`"counters":[{"host":"h","name":"c","delta":1}],"programs":[{"host":"h","argv":[],"exit":0,"signal":"","stdout_size":1,"stderr_size":2,"stdout_sha256":"3c","files":[{"name":"f","size":1,"sha256":"d4"}]}],` +
+		`"counters":[{"host":"h","name":"c","delta":1}],"programs":[{"host":"h","argv":[],"exit":0,"signal":"","stdout_size":1,"stderr_size":2,"stdout_sha256":"3c","files":[{"name":"f","size":1,"sha256":"d4"}],"files_left":3}],` +
 		`"sockets":[{"host":"h","local":"l","remote":"r","state":"FIN_WAIT_2","timer":"timewait","expires_ms":60000,"orphan":true,"unaccepted":true,"recv_queue":1,"send_queue":2}],` +
 		`"sysctls":[{"host":"h","key":"k","value":"1","stock":"60"}]}]}`
 	us := time.Microsecond
 	got, err := json.Marshal(record.NewDocument([]*record.Run{{
-		Scenario: "n", IP: 4, Play: "p", Verdict: record.Pass, Kernel: "6.18.0", Duration: 1999 * us,
+		Scenario: "n", IP: 4, Play: "p", Verdict: record.Pass, Kernel: "Linux 6.18.0", Duration: 1999 * us,
 		Claims: []record.Claim{{Sentence: "s", Verdict: record.Pass}}, Rules: []record.Rule{{Rule: "r", Hits: 1}},
 		Segments: []record.Segment{
 			{Other: true},
@@ -140,7 +140,7 @@ func TestDocumentShape(t *testing.T) {
 		States:   []record.State{{T: us, Conn: 1, Host: "h", State: tcp.TimeWait, Timer: "timewait", Expires: time.Minute}},
 		Calls:    []record.Call{{T: us, Host: "h", Name: "read", Call: "read(3, 1)", Result: -1, Errno: "ECONNRESET"}},
 		Counters: []record.Counter{{Host: "h", Name: "c", Delta: 1}},
-		Programs: []record.Program{{Host: "h", StdoutSize: 1, StderrSize: 2, StdoutSHA256: "3c", Files: []record.File{{Name: "f", Size: 1, SHA256: "d4", Data: []byte{1}}}}},
+		Programs: []record.Program{{Host: "h", StdoutSize: 1, StderrSize: 2, StdoutSHA256: "3c", Files: []record.File{{Name: "f", Size: 1, SHA256: "d4", Data: []byte{1}}}, FilesLeft: 3}},
 		Sockets: []record.Socket{{
 			Host: "h", Local: "l", Remote: "r", State: tcp.FinWait2, Timer: "timewait", Expires: time.Minute,
 			Orphan: true, Unaccepted: true, RecvQueue: 1, SendQueue: 2,

@@ -21,7 +21,8 @@ type Document struct {
 	Verdict Verdict `json:"verdict"`
 	// Partial: the command was interrupted, and runs are missing.
 	Partial bool `json:"partial,omitempty"`
-	// Kernel is the release of the kernel that was played on.
+	// Kernel is the one that was played on, by its name and its release; empty where
+	// nothing was played.
 	Kernel    string    `json:"kernel"`
 	Scenarios []RunView `json:"scenarios"`
 }
@@ -117,6 +118,8 @@ type ProgramView struct {
 	StderrSize   int64      `json:"stderr_size"`
 	StdoutSHA256 string     `json:"stdout_sha256"`
 	Files        []FileView `json:"files"`
+	// FilesLeft counts the files beyond those.
+	FilesLeft int `json:"files_left"`
 }
 
 // FileView is a file that a program left behind, in the document.
@@ -197,7 +200,7 @@ func (r *Run) View() RunView {
 			return ProgramView{
 				Host: p.Host, Argv: views(p.Argv, func(a string) string { return a }), Exit: p.Exit, Signal: p.Signal,
 				StdoutSize: p.StdoutSize, StderrSize: p.StderrSize, StdoutSHA256: p.StdoutSHA256,
-				Files: views(p.Files, func(f File) FileView { return FileView{Name: f.Name, Size: f.Size, SHA256: f.SHA256} }),
+				Files: views(p.Files, func(f File) FileView { return FileView{Name: f.Name, Size: f.Size, SHA256: f.SHA256} }), FilesLeft: p.FilesLeft,
 			}
 		}),
 		Sockets: views(r.Sockets, func(s Socket) SocketView {

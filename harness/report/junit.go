@@ -3,15 +3,13 @@ package report
 import (
 	"bufio"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/wholefile"
 )
 
 // The elements of the format, as the common CI systems read it.
@@ -96,26 +94,16 @@ func WriteJUnit(w io.Writer, runs []*record.Run, partial bool) error {
 
 // WriteJUnitFile is WriteJUnit to a file, which gets its name only once it is
 // whole. An earlier one of that name is replaced.
-func WriteJUnitFile(path string, runs []*record.Run, partial bool) (err error) {
-	dir, name := filepath.Split(path)
-	part := filepath.Join(dir, "."+name+".part")
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("write JUnit report: %w", err)
+func WriteJUnitFile(path string, runs []*record.Run, partial bool) error {
+	var err error // of WriteJUnit, which says already what was attempted
+	written := wholefile.Write(path, func(w io.Writer) error {
+		err = WriteJUnit(w, runs, partial)
+		return err
+	})
+	if err == nil && written != nil {
+		err = fmt.Errorf("write JUnit report: %w", written)
 	}
-	err = WriteJUnit(f, runs, partial)
-	if closed := f.Close(); err == nil && closed != nil {
-		err = fmt.Errorf("write JUnit report: %w", closed)
-	}
-	if err == nil {
-		if renamed := os.Rename(part, path); renamed != nil {
-			err = fmt.Errorf("write JUnit report: %w", renamed)
-		}
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return nil
+	return err
 }
 
 func junit(runs []*record.Run, partial bool) *junitReport {

@@ -50,6 +50,26 @@ func four() []*record.Run {
 	return []*record.Run{recordtest.LastACKLost(), recordtest.Full(), inconclusive, skip, broken}
 }
 
+// TestLongRun: what is printed of a run of thousands of segments is bounded, and says
+// what is missing and where that is.
+func TestLongRun(t *testing.T) {
+	r := recordtest.LastACKLost()
+	r.Verdict, r.Evidence = record.Fail, "evidence/long-ip4"
+	r.Claims = []record.Claim{{Sentence: "it holds", Verdict: record.Fail, Why: strings.Repeat("a row\n", 5000)}}
+	for range 5000 {
+		r.Segments = append(r.Segments, r.Segments[0])
+	}
+	out, _ := play(t, report.Options{Verbose: true}, []*record.Run{r})
+	if n := strings.Count(out, "\n"); n < 400 || n > 700 {
+		t.Errorf("%d lines are printed", n)
+	}
+	for _, says := range []string{"segments are left out here; ladder.txt of the evidence has", "4900 lines are left out here; record.json of the evidence has"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), says) {
+			t.Errorf("it does not say %q", says)
+		}
+	}
+}
+
 func play(t *testing.T, o report.Options, runs []*record.Run) (out, progress string) {
 	t.Helper()
 	var a, b bytes.Buffer

@@ -312,10 +312,10 @@ func (t *Terminal) run(r *record.Run) string {
 	}
 	b.WriteString(t.head(r.Verdict, key{r.Scenario, r.Play, r.IP}, took))
 	if r.Verdict != record.Pass && !told(r) {
-		t.paragraph(&b, "  ", r.Why)
+		Paragraph(&b, t.opts.Width, "  ", r.Why)
 	}
 	for i, why := range r.Attempts {
-		t.paragraph(&b, "  ", fmt.Sprintf("attempt %d did not count: %s", i+1, why))
+		Paragraph(&b, t.opts.Width, "  ", fmt.Sprintf("attempt %d did not count: %s", i+1, why))
 	}
 	b.WriteString(t.claims(r))
 	if r.Verdict != record.Pass {
@@ -323,7 +323,7 @@ func (t *Terminal) run(r *record.Run) string {
 	}
 	if t.opts.Verbose {
 		b.WriteByte('\n')
-		b.WriteString(r.DrawLadder(record.LadderOptions{Width: t.opts.Width, Color: t.opts.Color, Names: true}))
+		b.WriteString(Ladder(r, t.opts.Width, t.opts.Color))
 		b.WriteByte('\n')
 	}
 	if r.Evidence != "" && r.Verdict != record.Pass {
@@ -333,6 +333,19 @@ func (t *Terminal) run(r *record.Run) string {
 		fmt.Fprintf(&b, "  again:    %s\n", record.Printable(r.Repro))
 	}
 	return b.String()
+}
+
+// mostEvents is how much of a ladder is printed.
+const mostEvents = 400
+
+// Ladder is the ladder of a run as it is printed for people, in so many columns: of a
+// long one both ends, and where the whole is.
+func Ladder(r *record.Run, width int, color bool) string {
+	whole := "--out DIR keeps all of them, in ladder.txt"
+	if r.Evidence != "" {
+		whole = "ladder.txt of the evidence has all of them"
+	}
+	return r.DrawLadder(record.LadderOptions{Width: width, Color: color, Names: true, Most: mostEvents, Whole: whole})
 }
 
 // notGiven begins why a run is INCONCLUSIVE of which a precondition does not hold.
@@ -364,18 +377,28 @@ func (t *Terminal) claims(r *record.Run) string {
 		rows := record.Wrap(c.Sentence, t.opts.Width-4)
 		fmt.Fprintf(&b, "  %s %s\n", t.paint(c.Verdict, mark(c.Verdict)), strings.Join(rows, "\n    "))
 		if c.Verdict != record.Pass {
-			t.paragraph(&b, "      ", c.Why)
+			Paragraph(&b, t.opts.Width, "      ", c.Why)
 		}
 	}
 	return b.String()
 }
 
-// paragraph prints a text that came from elsewhere.
-func (t *Terminal) paragraph(b *strings.Builder, indent, text string) {
+// mostRows is how much is printed of a text: that of a claim about a long run may list
+// all of its segments.
+const mostRows = 100
+
+// Paragraph prints a text that came from elsewhere for people, in so many columns: of a
+// long one both ends, and where the whole is.
+func Paragraph(b *strings.Builder, width int, indent, text string) {
 	if text == "" {
 		return
 	}
-	for _, row := range record.Wrap(text, t.opts.Width-len(indent)) {
+	rows := record.Wrap(text, width-len(indent))
+	if more := len(rows) - mostRows; more > 0 {
+		gap := fmt.Sprintf("… %d lines are left out here; record.json of the evidence has all of them", more)
+		rows = slices.Concat(rows[:mostRows/2], record.Wrap(gap, width-len(indent)), rows[len(rows)-mostRows/2:])
+	}
+	for _, row := range rows {
 		b.WriteString(strings.TrimRight(indent+row, " ") + "\n")
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // The bounds of one search: descriptors that fit into one message, and names that
-// are looked at.
+// are looked at, beyond which it is an error: what was not found might be there.
 const (
 	filesMost = 200
 	namesMost = 100_000
@@ -42,6 +42,9 @@ func (d *disk) files(globs []string) (Found, []int, error) {
 			}
 			f.find(root, base, strings.Split(rest, "/"))
 			unix.Close(root)
+		}
+		if f.looked > namesMost {
+			return fmt.Errorf("find files: the globs lead to more than %d names: write narrower ones", namesMost)
 		}
 		return nil
 	})
@@ -117,7 +120,7 @@ func (f *finder) list(dir int) []string {
 	}
 	file := os.NewFile(uintptr(fd), "directory")
 	defer file.Close()
-	left := namesMost - f.looked
+	left := namesMost + 1 - f.looked
 	if left <= 0 {
 		return nil
 	}

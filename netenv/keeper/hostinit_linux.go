@@ -56,7 +56,7 @@ func signalOthers(number syscall.Signal) error {
 		case number == syscall.SIGSTOP && allStopped():
 			return nil
 		case time.Now().After(limit):
-			return errors.New("a process is still at work in the kernel")
+			return fmt.Errorf("after %v a process still waits in the kernel, where no signal reaches it", settleLimit)
 		}
 		// The kernel tells nobody that a process which is not his child has stopped or
 		// is gone.
@@ -79,8 +79,11 @@ func allStopped() bool {
 		return true
 	}
 	for _, stat := range stats {
+		if strings.HasPrefix(stat, "/proc/1/") {
+			continue
+		}
 		text, err := os.ReadFile(stat)
-		if err != nil || strings.HasPrefix(stat, "/proc/1/") {
+		if err != nil {
 			continue // it has just ended
 		}
 		// The name before the state may hold anything.

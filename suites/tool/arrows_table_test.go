@@ -4,7 +4,7 @@ package tool_test
 // internal packages: they want an arrow of their own. A star stands for one element of the path; a row that names its room
 // exactly counts before one with a star. A package without a row is an error, so that a new room gets its arrows on purpose.
 var arrows = []row{
-	{room: "cmd/lastack", to: []string{"scenarios", "harness/file", "harness/check", "harness/report", "harness/matrix", "harness/analyze", "harness", "internal/nearest"}},
+	{room: "cmd/lastack", to: []string{"scenarios", "harness/file", "harness/check", "harness/report", "harness/matrix", "harness/analyze", "harness", "internal/nearest", "internal/shell"}},
 	{room: "suites/specs", to: []string{"scenarios", "harness"}},
 	{room: "suites/*", to: []string{"suites/specs", "harness/file", "harness/check", "harness/matrix", "harness/analyze"}},
 	{room: "suites/kernel", to: []string{"suites/specs", "suites/kernel/docs", "harness/matrix"}},
@@ -13,17 +13,18 @@ var arrows = []row{
 	{room: "scenarios/stories", to: []string{"harness/file", "harness", "harness/record", "harness/expect"}},
 	{room: "scenarios/*", to: []string{"harness", "harness/record", "harness/expect"}},
 	{room: "harness/file", to: []string{"harness", "harness/record", "harness/expect", "internal/nearest"}},
-	{room: "harness/check", to: []string{"harness", "internal/nearest"}},
-	{room: "harness/matrix", to: []string{"harness"}},
-	{room: "harness/analyze", to: []string{"harness/file", "harness/record", "inject/capture"}},
-	{room: "harness/report", to: []string{"harness/record"}},
+	{room: "harness/check", to: []string{"harness", "internal/nearest", "internal/shell", "internal/wholefile"}},
+	{room: "harness/matrix", to: []string{"harness", "internal/shell"}},
+	{room: "harness/analyze", to: []string{"harness/file", "harness/record", "inject/capture", "internal/shell"}},
+	{room: "harness/report", to: []string{"harness/record", "internal/wholefile"}},
 	{room: "harness", to: []string{
 		"inject", "inject/capture", "netenv", "harness/record",
 		"harness/internal/peer", "harness/internal/probe", "harness/internal/builtin", "harness/internal/evidence",
+		"internal/nearest", "internal/shell",
 	}},
 	{room: "harness/expect", to: []string{"harness/record"}},
 	{room: "harness/record", to: []string{"inject/flow"}},
-	{room: "harness/internal/evidence", to: []string{"harness/record", "inject/capture", "inject/tcp"}},
+	{room: "harness/internal/evidence", to: []string{"harness/record", "inject/capture", "inject/tcp", "internal/wholefile"}},
 	{room: "harness/internal/probe", to: []string{"inject/tcp"}},
 	{room: "harness/internal/peer"},    // a leaf: it becomes a process of its own inside a host
 	{room: "harness/internal/builtin"}, // likewise
@@ -32,7 +33,9 @@ var arrows = []row{
 	{room: "inject/capture", to: []string{"inject/tcp"}},
 	{room: "inject/tcp", to: []string{"inject/tcp/internal/codec"}},
 	{room: "inject/tcp/internal/codec"},
-	{room: "internal/nearest"}, // which word was meant; it knows no room
+	{room: "internal/nearest"},   // which word was meant; it knows no room, nor do the next two
+	{room: "internal/shell"},     // a command as a shell reads it
+	{room: "internal/wholefile"}, // files that get their name only once they are whole
 	{room: "netenv", to: []string{"netenv/keeper"}},
 	{room: "netenv/keeper"}, // a leaf: its init decides whether this process is a keeper, before anything else begins
 

@@ -72,6 +72,9 @@ func commands(t *testing.T) map[string][]string {
 }
 
 func killMany(t *testing.T, user *syscall.Credential) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
 	others := commands(t)
 	moments := []moment{
 		{name: "a FIN is in flight", ready: finInFlight},
@@ -87,18 +90,15 @@ func killMany(t *testing.T, user *syscall.Credential) {
 	}
 	// Half of what are asked for as root, half without privileges.
 	for range soak(3, 45) {
-		moments = append(moments, moment{name: "any instant", stop: rand.IntN(4) == 0})
+		moments = append(moments, moment{name: "any instant", stop: random.IntN(4) == 0})
 	}
 	names := slices.Sorted(maps.Keys(others))
-	first := rand.IntN(len(names))
+	first := random.IntN(len(names))
 	for i := range soak(3, 10*len(names)) {
 		name := names[(first+i)%len(names)]
 		moments = append(moments, moment{name: "any instant of " + name, args: others[name]})
 	}
 	adopt(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
 	mounts, links := mountsAndLinks(t)
 	sum := victim{}
 	for i, m := range moments {

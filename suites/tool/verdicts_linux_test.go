@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -94,10 +93,6 @@ func TestVerdicts(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // what does not pass leaves its evidence there
 	// Long enough for a busy machine to open a connection, as no other wait here is met.
 	const bound = 2 * time.Second
-	stretched := bound
-	if scale, err := strconv.ParseFloat(os.Getenv("LASTACK_TIMESCALE"), 64); err == nil && scale > 0 {
-		stretched = time.Duration(scale * float64(bound))
-	}
 	holds := harness.Claim{Says: "it holds", Judge: func(gomega.Gomega, *record.Run) {}}
 	fails := harness.Claim{Says: "it fails", Judge: func(g gomega.Gomega, _ *record.Run) { g.Expect(1).To(gomega.Equal(2)) }}
 	panics := harness.Claim{Says: "it panics", Judge: func(gomega.Gomega, *record.Run) { panic("judge on purpose") }}
@@ -131,7 +126,7 @@ func TestVerdicts(t *testing.T) {
 		{"a segment never comes", func(s *harness.Stage) {
 			s.Established()
 			s.Await(s.Wire.Seen("client.RST"))
-		}, []harness.Claim{holds}, record.Fail, 1, []string{"verdicts_linux_test.go:", "client.RST", "which had not come after " + stretched.String()}},
+		}, []harness.Claim{holds}, record.Fail, 1, []string{"verdicts_linux_test.go:", "client.RST", "which had not come after " + stretched(bound).String()}},
 		{"an awaited rule never fires", func(s *harness.Stage) {
 			s.Established()
 			s.Await(s.Wire.On("client.RST").Drop().Fired())

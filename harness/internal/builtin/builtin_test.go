@@ -397,6 +397,33 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
+// A timeout ends what waits for more of an answer, however that is copied.
+func TestTimeoutInTheMiddle(t *testing.T) {
+	half, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	go func() {
+		for {
+			c, err := half.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			defer c.Close()
+			fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\nhalf")
+		}
+	}()
+	for _, command := range []string{"send --timeout 10ms ADDR", "download --timeout 10ms --check none http://ADDR/", "download --timeout 10ms http://ADDR/"} {
+		w := words(strings.ReplaceAll(command, "ADDR", half.Addr().String()))
+		var out, complaints text
+		status := find(t, w[0]).run(&process{Context: t.Context(), stdout: &out, stderr: &complaints}, w[1:])
+		if status != exitFailed || !strings.HasSuffix(out.String(), "half") || !strings.Contains(complaints.String(), "timed out") {
+			t.Errorf("%s: exit status %d, %q, %q", command, status, out.String(), complaints.String())
+		}
+	}
+}
+
 func TestDownloadedFileIsThePattern(t *testing.T) {
 	s := serveOn(t, "127.0.0.1", "http", "--body", "100000")
 	file := filepath.Join(t.TempDir(), "f")

@@ -92,7 +92,7 @@ type driver struct {
 	dial                                dialFlags
 	gap, deadline                       time.Duration
 	check, retry, onDeadline, onIdleEnd *choice
-	kept                                *httpConn
+	kept                                *bufferedConn
 }
 
 func (d *driver) run(p *process, address string, statements []string) error {
@@ -154,7 +154,7 @@ func (d *driver) once(p *process, address, statement string) error {
 		if err != nil {
 			return err
 		}
-		d.kept = newHTTPConn(tcp)
+		d.kept = buffered(tcp)
 	}
 	c := d.kept
 	err := d.ask(c, statement)
@@ -165,7 +165,7 @@ func (d *driver) once(p *process, address, statement string) error {
 	return err
 }
 
-func (d *driver) ask(c *httpConn, statement string) error {
+func (d *driver) ask(c *bufferedConn, statement string) error {
 	if d.deadline > 0 {
 		if err := c.SetDeadline(time.Now().Add(d.deadline)); err != nil {
 			return err
@@ -261,7 +261,7 @@ func (s *subscriber) subscribe(p *process, address string, seen *int) error {
 	if s.ping > 0 {
 		go pings(tcp, s.ping, stop)
 	}
-	for r := bufio.NewReader(&impatient{newHTTPConn(tcp), s.heartbeat}); ; {
+	for r := bufio.NewReader(&impatient{tcp, s.heartbeat}); ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			p.pause(s.closeDelay)

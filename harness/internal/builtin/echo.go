@@ -135,7 +135,7 @@ func (s *sender) run(p *process, address string) error {
 	// other for ever.
 	writing := make(chan error, 1)
 	go func() { writing <- s.write(p, tcp, text) }()
-	n, err := io.Copy(p.stdout, &impatient{newHTTPConn(tcp), s.timeout})
+	n, err := io.Copy(p.stdout, &impatient{tcp, s.timeout})
 	if err == nil && n >= int64(*s.want) {
 		err = <-writing
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -140,11 +139,3 @@ func statusText(status int) string {
 	}
 	return "Status"
 }
-
-// httpConn is a connection with what was read ahead on it.
-type httpConn struct {
-	*net.TCPConn
-	r *bufio.Reader
-}
-
-func newHTTPConn(c *net.TCPConn) *httpConn { return &httpConn{c, bufio.NewReader(c)} }

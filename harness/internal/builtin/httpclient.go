@@ -92,7 +92,7 @@ func (r *request) text(last bool) []byte {
 
 // readAnswer reads the answer to a request; there is a head where only the body
 // failed.
-func (r *request) readAnswer(c *httpConn) (*head, error) {
+func (r *request) readAnswer(c *bufferedConn) (*head, error) {
 	h, err := readHead(c.r)
 	if err != nil {
 		return nil, midway(err)
@@ -110,7 +110,7 @@ type webClient struct {
 	onWriteError, onError   *choice
 	body                    *size
 	pipeline                bool
-	pooled                  *httpConn
+	pooled                  *bufferedConn
 	pooledAddress           string
 }
 
@@ -200,7 +200,7 @@ func (w *webClient) once(p *process, r *request) (status string, err error) {
 }
 
 // connection is the one that is kept, if it will do, or a new one.
-func (w *webClient) connection(p *process, address string) (*httpConn, error) {
+func (w *webClient) connection(p *process, address string) (*bufferedConn, error) {
 	if c := w.pooled; c != nil {
 		if w.pooledAddress == address && (w.check.is("none") || c.r.Buffered() == 0 && peek(c.TCPConn) == alive) {
 			return c, nil
@@ -212,7 +212,7 @@ func (w *webClient) connection(p *process, address string) (*httpConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHTTPConn(tcp), nil
+	return buffered(tcp), nil
 }
 
 // pipelined sends all and then reads the answers.
@@ -322,13 +322,12 @@ func (d *downloader) fetch(p *process, r *request, out io.Writer) (int64, error)
 		return 0, err
 	}
 	defer tcp.Close()
-	c := newHTTPConn(tcp)
+	c := buffered(tcp)
 	if _, err := c.Write(r.text(true)); err != nil {
 		return 0, err
 	}
 	p.pause(d.readDelay)
-	from := &impatient{c, d.timeout}
-	c.r.Reset(from)
+	c.r.Reset(&impatient{tcp, d.timeout})
 	h, err := readHead(c.r)
 	if err != nil {
 		return 0, midway(err)
@@ -347,7 +346,7 @@ func (d *downloader) fetch(p *process, r *request, out io.Writer) (int64, error)
 }
 
 // readLoosely takes the end of the connection for the end of the file.
-func readLoosely(c *httpConn, h *head, out io.Writer) (int64, error) {
+func readLoosely(c *bufferedConn, h *head, out io.Writer) (int64, error) {
 	if !h.chunked() {
 		return io.Copy(out, c.r)
 	}
@@ -356,19 +355,4 @@ func readLoosely(c *httpConn, h *head, out io.Writer) (int64, error) {
 		err = nil
 	}
 	return n, err
-}
-
-// impatient gives up reading when nothing comes.
-type impatient struct {
-	*httpConn
-	limit time.Duration
-}
-
-func (i *impatient) Read(b []byte) (int, error) {
-	if i.limit > 0 {
-		if err := i.SetReadDeadline(time.Now().Add(i.limit)); err != nil {
-			return 0, err
-		}
-	}
-	return i.TCPConn.Read(b)
 }

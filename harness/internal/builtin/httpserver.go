@@ -92,7 +92,7 @@ func (s *webServer) serve(p *process, port, limit int, drain bool) error {
 }
 
 func (s *webServer) handle(p *process, tcp *net.TCPConn) {
-	c := newHTTPConn(tcp)
+	c := buffered(tcp)
 	var watch *time.Timer
 	if s.timeout > 0 {
 		watch = time.AfterFunc(s.timeout, func() { c.Close() }) // blind: it looks at nothing
@@ -127,7 +127,7 @@ func (s *webServer) handle(p *process, tcp *net.TCPConn) {
 }
 
 // ended closes a connection that gave no further request.
-func (s *webServer) ended(p *process, c *httpConn, err error) {
+func (s *webServer) ended(p *process, c *bufferedConn, err error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -142,7 +142,7 @@ func (s *webServer) ended(p *process, c *httpConn, err error) {
 }
 
 // close closes a connection on which bytes may be unread.
-func (s *webServer) close(c *httpConn) {
+func (s *webServer) close(c *bufferedConn) {
 	if s.closing.is("lingering") {
 		lingeringClose(c.TCPConn)
 		return
@@ -152,7 +152,7 @@ func (s *webServer) close(c *httpConn) {
 
 // answer carries a request out and answers it; false where the connection is to
 // be closed.
-func (s *webServer) answer(p *process, c *httpConn, h *head) (again bool, err error) {
+func (s *webServer) answer(p *process, c *bufferedConn, h *head) (again bool, err error) {
 	method := h.first[0]
 	length, err := h.length()
 	if err != nil {
@@ -181,7 +181,7 @@ func (s *webServer) answer(p *process, c *httpConn, h *head) (again bool, err er
 }
 
 // refuse answers before the body was read.
-func (s *webServer) refuse(p *process, c *httpConn, h *head, length int64) (again bool, err error) {
+func (s *webServer) refuse(p *process, c *bufferedConn, h *head, length int64) (again bool, err error) {
 	read, err := io.CopyN(io.Discard, c.r, min(int64(*s.keep), max(length, 0)))
 	if err != nil {
 		return false, midway(err)

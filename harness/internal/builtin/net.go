@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -112,6 +113,30 @@ func (d *dialFlags) control(_, _ string, raw syscall.RawConn) error {
 		}
 	})
 	return errors.Join(controlErr, err)
+}
+
+// bufferedConn is a connection with what was read ahead on it.
+type bufferedConn struct {
+	*net.TCPConn
+	r *bufio.Reader
+}
+
+func buffered(c *net.TCPConn) *bufferedConn { return &bufferedConn{c, bufio.NewReader(c)} }
+
+// impatient gives up reading when nothing comes for so long; 0 is for ever. It has no
+// method of the connection but Read: io.Copy would read by WriteTo, which knows no limit.
+type impatient struct {
+	c     *net.TCPConn
+	limit time.Duration
+}
+
+func (i *impatient) Read(b []byte) (int, error) {
+	if i.limit > 0 {
+		if err := i.c.SetReadDeadline(time.Now().Add(i.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return i.c.Read(b)
 }
 
 // hostPort refuses what is no HOST:PORT.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/capture"
+	"github.com/lastack/lastack/internal/wholefile"
 )
 
 // Write writes the evidence of a run into a directory, which it makes where
@@ -66,29 +67,19 @@ func write(dir string, r *record.Run) error {
 	return file(dir, "record.json", r.Write)
 }
 
-// file writes to another name first, so that no half file looks whole.
-func file(dir, name string, content func(io.Writer) error) (err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "."+name+".part"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%s: %w", name, errors.Join(err, os.Remove(f.Name())))
+// file writes a file that gets its name only once it is whole.
+func file(dir, name string, content func(io.Writer) error) error {
+	err := wholefile.Write(filepath.Join(dir, name), func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, 1<<16)
+		if err := content(b); err != nil {
+			return err
 		}
-	}()
-	b := bufio.NewWriterSize(f, 1<<16)
-	err = content(b)
-	if err == nil {
-		err = b.Flush()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
+		return b.Flush()
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	return os.Rename(f.Name(), filepath.Join(dir, name))
+	return nil
 }
 
 // packet is a frame that has its place in a file's order.
