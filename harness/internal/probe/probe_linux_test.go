@@ -472,7 +472,7 @@ func TestDumpHasAllStates(t *testing.T) {
 		sockets, err := w.diag.Dump(other)
 		ok(t, err)
 		for _, s := range sockets {
-			if s.Local.Addr() == addr {
+			if s.Local == c.listening || s.Local == c.caddr { // others' may be mapped into this family
 				t.Errorf("a dump of the other family has %v", s.Local)
 			}
 		}
