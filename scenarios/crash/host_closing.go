@@ -73,8 +73,8 @@ func offInClosing(s *harness.Stage, off bool) {
 	s.Server.Sysctl("net.ipv4.tcp_early_retrans", "0")
 	s.Server.Sysctl("net.ipv4.tcp_orphan_retries", "2")
 	client, server := s.Established()
-	s.Wire.On("client.FIN").Hold(s.Wire.Seen("server.FIN"))
-	s.Wire.On("server.FIN").Hold(client.In(tcp.FinWait1))
+	s.Wire.On("client.FIN").Always().Hold(s.Wire.Seen("server.FIN"))
+	s.Wire.On("server.FIN").Always().Hold(client.In(tcp.FinWait1))
 	var lost []*harness.Rule
 	for _, ack := range []string{"client.ACK(server.FIN)", "server.ACK(client.FIN)"} {
 		lost = append(lost, s.Wire.On(ack).Always().Drop())

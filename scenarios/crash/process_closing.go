@@ -116,8 +116,8 @@ func killedIn(s *harness.Stage, state tcp.State, unread bool) {
 		client.Shutdown()
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
 	case tcp.Closing:
-		s.Wire.On("client.FIN").Hold(s.Wire.Seen("server.FIN"))
-		s.Wire.On("server.FIN").Hold(client.In(tcp.FinWait1))
+		s.Wire.On("client.FIN").Always().Hold(s.Wire.Seen("server.FIN"))
+		s.Wire.On("server.FIN").Always().Hold(client.In(tcp.FinWait1))
 		held = hold("server.ACK(client.FIN)")
 		client.Shutdown()
 		server.Shutdown()

@@ -121,13 +121,13 @@ func toldIn(s *harness.Stage, state tcp.State, f inject.Forgery) {
 	told := s.Wire.Delivered(`sent_by == "wire"`)
 	switch state {
 	case tcp.FinWait1:
-		s.Wire.On("client.FIN").Hold(client.Returned("getsockopt#2"))
+		s.Wire.On("client.FIN").Always().Hold(client.Returned("getsockopt#2"))
 		client.Shutdown()
 	case tcp.FinWait2:
 		client.Shutdown()
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
 	case tcp.Closing:
-		s.Wire.On("client.FIN").Hold(client.Returned("getsockopt#2"))
+		s.Wire.On("client.FIN").Always().Hold(client.Returned("getsockopt#2"))
 		client.Shutdown()
 		s.Await(client.In(tcp.FinWait1))
 		server.Shutdown()
@@ -137,7 +137,7 @@ func toldIn(s *harness.Stage, state tcp.State, f inject.Forgery) {
 	case tcp.LastAck:
 		server.Shutdown()
 		s.Await(s.Wire.Delivered("client.ACK(server.FIN)"))
-		s.Wire.On("client.FIN").Hold(client.Returned("getsockopt#2"))
+		s.Wire.On("client.FIN").Always().Hold(client.Returned("getsockopt#2"))
 		client.Shutdown()
 	}
 	s.Await(client.In(state))

@@ -220,8 +220,8 @@ func closingBy(s *harness.Stage, lost bool, end func(client *harness.Peer)) {
 		return
 	}
 	// Nothing is lost: CLOSING lasts until the other end's ACK is let go.
-	s.Wire.On("client.FIN").Hold(s.Wire.Seen("server.FIN"))
-	s.Wire.On("server.FIN").Hold(client.In(tcp.FinWait1))
+	s.Wire.On("client.FIN").Always().Hold(s.Wire.Seen("server.FIN"))
+	s.Wire.On("server.FIN").Always().Hold(client.In(tcp.FinWait1))
 	end(client)
 	server.Close()
 	s.Await(client.In(tcp.TimeWait))

@@ -53,8 +53,8 @@ func outsideClosing(s *harness.Stage) { inClosing(s, inject.Number{Base: "RCV.NX
 func inClosing(s *harness.Stage, seq inject.Number) {
 	client, server := s.Established()
 	// Both FINs cross, and the ACK of the client's never comes.
-	s.Wire.On("client.FIN").Hold(s.Wire.Seen("server.FIN"))
-	s.Wire.On("server.FIN").Hold(client.In(tcp.FinWait1))
+	s.Wire.On("client.FIN").Always().Hold(s.Wire.Seen("server.FIN"))
+	s.Wire.On("server.FIN").Always().Hold(client.In(tcp.FinWait1))
 	s.Wire.On("server.ACK(client.FIN)").Always().Drop()
 	client.Close()
 	server.Close()

@@ -95,7 +95,7 @@ func resetOneBelow(s *harness.Stage, state tcp.State, offset int64) {
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
 	case tcp.Closing:
 		// The client's FIN comes to an end that has sent its own.
-		s.Wire.On("client.FIN").Hold(server.In(tcp.FinWait1))
+		s.Wire.On("client.FIN").Always().Hold(server.In(tcp.FinWait1))
 		client.Shutdown()
 	}
 	if state == tcp.LastAck || state == tcp.Closing {
