@@ -25,8 +25,8 @@ import (
 )
 
 // Play plays a scenario once on a fresh lab and judges it. A run whose harness
-// was late is played again, alone, at most twice, and only the last attempt leaves
-// evidence. The error is for what could
+// was late is played again, at most twice, with as many others beside it as there
+// are more cores; only the last attempt leaves evidence. The error is for what could
 // not be begun: no Linux, no privileges, a setting that this kernel does not
 // know; the record is then nil. Everything else is the record's verdict.
 func Play(ctx context.Context, sc Scenario, o Options) (*record.Run, error) {
@@ -119,7 +119,7 @@ func play(ctx context.Context, sc *Scenario, v variant, o Options) (*record.Run,
 	}
 }
 
-// once plays one attempt, alone where earlier ones did not count. again tells that
+// once plays one attempt, in calm where earlier ones did not count. again tells that
 // this one does not either, because the harness missed a deadline: it says nothing,
 // and leaves no evidence.
 func once(ctx context.Context, sc *Scenario, v variant, o Options, earlier []string) (r *record.Run, again bool, err error) {
@@ -128,13 +128,11 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, earlier []str
 		return nil, false, err
 	}
 	defer leave()
+	enter := o.Pool.calm.first
 	if len(earlier) > 0 {
-		o.Pool.alone.Lock()
-		defer o.Pool.alone.Unlock()
-	} else {
-		o.Pool.alone.RLock()
-		defer o.Pool.alone.RUnlock()
+		enter = o.Pool.calm.again
 	}
+	defer enter()()
 	l, err := newLab(ctx, sc, o)
 	if err != nil {
 		return nil, false, err

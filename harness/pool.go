@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/lastack/lastack/netenv"
@@ -20,10 +19,7 @@ type Pool struct {
 	build  chan struct{} // building and starting are limited to the cores
 	stand  chan struct{} // labs that stand
 	begin  chan struct{} // runs of PlayAll under way
-
-	// alone is held for reading by every play, and for writing by one that is
-	// played again because the machine was too busy the first time.
-	alone sync.RWMutex
+	calm   *calm
 }
 
 // NewPool starts a keeper. jobs bounds how many labs stand at once; 0 derives
@@ -43,6 +39,7 @@ func NewPool(ctx context.Context, jobs int) (*Pool, error) {
 		build:  make(chan struct{}, max(runtime.GOMAXPROCS(0), 1)),
 		stand:  make(chan struct{}, jobs),
 		begin:  make(chan struct{}, jobs),
+		calm:   newCalm(),
 	}, nil
 }
 

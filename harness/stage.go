@@ -197,7 +197,7 @@ func (s *Stage) AwaitFirst(atMost time.Duration, conds ...inject.Condition) int 
 
 // Promptly says that the harness must do something within a time after
 // something else, because otherwise a timer of the kernel does it first. A run
-// in which it was late is INCONCLUSIVE and played again, alone. from is a
+// in which it was late is INCONCLUSIVE and played again, in calm. from is a
 // segment that was delivered, to a system call of a host's peer.
 func (s *Stage) Promptly(why string, from string, host *Host, call string, within time.Duration) {
 	m, err := inject.ParseMatch(from)

@@ -160,12 +160,13 @@ func (c *conn) flowEnd(side int) *flow.End {
 }
 
 // sent takes a segment as it left its end, before it is delivered.
-func (c *conn) sent(seg *tcp.Segment, s *flow.Sighting, at int64, f fate) step {
+// It writes the step whole.
+func (c *conn) sent(st *step, seg *tcp.Segment, s *flow.Sighting, at int64, f fate) {
 	x := side(s)
-	st := step{
-		at: at - c.start, seq: s.Seq, ack: s.Ack, number: uint32(c.packets), length: uint32(seg.Len),
-		flags: seg.Flags, window: seg.Window, from: uint8(x), fate: f,
-	}
+	// Field by field: a literal would be made elsewhere and copied.
+	*st = step{}
+	st.at, st.seq, st.ack, st.number, st.length = at-c.start, s.Seq, s.Ack, uint32(c.packets), uint32(seg.Len)
+	st.flags, st.window, st.from, st.fate = seg.Flags, seg.Window, uint8(x), f
 	n := &s.Names.All()[0]
 	st.kind, st.of, st.turn, st.last = n.Kind, n.Of, uint32(n.Turn), n.Last
 	st.copy = uint16(min(n.Copy, math.MaxUint16))
@@ -177,14 +178,14 @@ func (c *conn) sent(seg *tcp.Segment, s *flow.Sighting, at int64, f fate) step {
 	}
 	if seg.ICMP != nil {
 		st.role = roleICMP
-		return st
+		return
 	}
 	e, o := &c.ends[x], &c.ends[1-x]
 	if f == forged {
 		if seg.Flags.Has(tcp.RST) {
 			st.role = roleRST
 		}
-		return st
+		return
 	}
 	e.heard = true
 	if c.packets == 1 && seg.Flags.Has(tcp.SYN) {
@@ -196,7 +197,7 @@ func (c *conn) sent(seg *tcp.Segment, s *flow.Sighting, at int64, f fate) step {
 	if seg.Flags.Has(tcp.RST) {
 		st.role = roleRST
 		c.sendsRST(seg, s, x, at)
-		return st
+		return
 	}
 	c.countTTL(seg, x)
 	c.contradict(x, at)
@@ -231,7 +232,7 @@ func (c *conn) sent(seg *tcp.Segment, s *flow.Sighting, at int64, f fate) step {
 		st.role = roleRepeat
 	}
 	if seg.Flags.Has(tcp.FIN) && !c.outdated(seg, x) {
-		c.sendsFIN(&st, s, x, last, at)
+		c.sendsFIN(st, s, x, last, at)
 		last++
 	}
 	switch {
@@ -252,19 +253,18 @@ func (c *conn) sent(seg *tcp.Segment, s *flow.Sighting, at int64, f fate) step {
 		if !e.hasAck || e.ackAbs.Before(seg.Ack) {
 			e.ackAbs, e.hasAck = seg.Ack, true
 		}
-		c.acksFIN(&st, seg, s, x)
+		c.acksFIN(st, seg, s, x)
 	}
-	c.offersWindow(&st, seg, x)
+	c.offersWindow(st, seg, x)
 	if n.Kind == flow.CHALLENGEACK && st.role == roleNone {
 		st.role = roleChallenge
 	}
-	c.advanceSender(&st, seg, x)
+	c.advanceSender(st, seg, x)
 	if c.windowSide == int8(1-x) {
 		// Who got the RST goes on.
 		c.notes = append(c.notes, c.windowRST+", and "+string(who(x))+" goes on: it was not reset")
 		c.windowSide, c.windowRST = -1, ""
 	}
-	return st
 }
 
 // side is the index of the end whose address a segment bears as its source; of
@@ -494,12 +494,13 @@ func (c *conn) deliver(seg *tcp.Segment, s *flow.Sighting, at int64, f fate, exp
 	if seg.Flags.Has(tcp.ACK) {
 		ack = s.Ack
 	}
-	e.recent[e.recentNext%recents] = received{
-		at: at, ack: seg.Ack, has: seg.Flags.Has(tcp.ACK), syn: seg.Flags.Has(tcp.SYN), fin: seg.Flags.Has(tcp.FIN),
-		carries: seg.Len > 0 || seg.Flags.Has(tcp.FIN),
-		end:     s.Seq + int64(seg.SeqLen()), fresh: seg.Len > 0 && s.Seq+int64(seg.Len) > max(e.ack, 1),
-		asks: s.Names.Main().Kind == flow.KEEPALIVE || s.Names.Main().Kind == flow.PROBE,
-	}
+	r := &e.recent[e.recentNext%recents]
+	r.at, r.end, r.ack = at, s.Seq+int64(seg.SeqLen()), seg.Ack
+	r.has, r.syn, r.fin = seg.Flags.Has(tcp.ACK), seg.Flags.Has(tcp.SYN), seg.Flags.Has(tcp.FIN)
+	r.carries = seg.Len > 0 || r.fin
+	r.fresh = seg.Len > 0 && s.Seq+int64(seg.Len) > max(e.ack, 1)
+	kind := s.Names.All()[0].Kind
+	r.asks = kind == flow.KEEPALIVE || kind == flow.PROBE
 	e.recentNext = (e.recentNext + 1) % recents
 	e.asked = 0
 	// What ends before the number that is expected is thrown away, with its

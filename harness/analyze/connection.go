@@ -99,8 +99,12 @@ func who(side int) Who {
 	return Server
 }
 
-// Why is the cause of a reset, as far as packets tell it.
+// Why is the cause of a reset, as far as packets tell it, or "" where there was no
+// reset, which is null in JSON.
 type Why string
+
+// MarshalJSON writes no reset as null.
+func (w Why) MarshalJSON() ([]byte, error) { return nullable(string(w)) }
 
 // The causes.
 const (

@@ -73,7 +73,7 @@ func (c *conn) finish() *Connection {
 	r.States.Client, r.States.Server = c.belief(0), c.belief(1)
 	c.remarks(r)
 	r.Notes = orEmpty(c.notes)
-	r.Nearest = nearest(r)
+	r.Nearest = nearest(r, c.keptAlive())
 	return r
 }
 
@@ -118,7 +118,7 @@ func (c *conn) ending(r *Connection) Ended {
 		return Abandoned
 	case !client.spoke && client.heard && !server.synack && client.state == tcp.SynSent:
 		if server.heard {
-			c.note("what comes back is no answer to the SYN: it has the numbers of an older connection of the same two ports")
+			c.remark("what comes back is no answer to the SYN: it has the numbers of an older connection of the same two ports")
 		}
 		return Unanswered
 	case client.fin >= 0 && server.fin >= 0:
@@ -132,17 +132,17 @@ func (c *conn) ending(r *Connection) Ended {
 		return Unknown
 	case alone >= 0:
 		r.Confidence = Guess
-		c.note(fmt.Sprintf("the file has nothing that the %s sent: how it ended cannot be told", who(alone)))
+		c.remark(fmt.Sprintf("the file has nothing that the %s sent: how it ended cannot be told", who(alone)))
 		return Unknown
 	case c.lacks() != "":
 		r.Confidence = Guess
-		c.note(fmt.Sprintf("the file lacks what the %s sent last, as the numbers that follow show: a FIN may be among it", c.lacks()))
+		c.remark(fmt.Sprintf("the file lacks what the %s sent last, as the numbers that follow show: a FIN may be among it", c.lacks()))
 		return Unknown
 	case client.fin >= 0 || server.fin >= 0:
 		return HalfClosed
 	case !client.spoke && !server.spoke && c.started != fromSYN:
 		r.Confidence = Guess
-		c.note("the file shows too little of it")
+		c.remark("the file shows too little of it")
 		return Unknown
 	}
 	return Open
@@ -240,6 +240,16 @@ func (c *conn) givenUp(r *Connection) int {
 	return -1
 }
 
+// keptAlive reports whether what had no answer is keep-alives alone.
+func (c *conn) keptAlive() bool {
+	for x := range c.ends {
+		if e := &c.ends[x]; e.asked > 0 && e.keepalive > 0 && e.probes == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // closedFirst is whose FIN came first.
 func (c *conn) closedFirst(r *Connection) {
 	switch {
@@ -295,26 +305,29 @@ func (c *conn) belief(x int) StateName {
 // explainRST notes a RST that did not end the connection.
 func (c *conn) explainRST() {
 	if c.windowSide >= 0 {
-		c.note(c.windowRST + ": stacks that follow RFC 5961 challenge it, older ones are reset, and nothing follows that would tell")
+		c.remark(c.windowRST + ": stacks that follow RFC 5961 challenge it, older ones are reset, and nothing follows that would tell")
 	}
 }
 
 // remarks notes what a reader should know beside the end.
 func (c *conn) remarks(r *Connection) {
+	if len(c.notes) > notesKept {
+		c.remark("more of the like is not noted")
+	}
 	if c.started == fromMiddle {
-		c.note("the capture begins in the middle of this connection: who opened it is taken from its port numbers")
+		c.remark("the capture begins in the middle of this connection: who opened it is taken from its port numbers")
 	}
 	if c.started == fromSYNACK {
-		c.note("the SYN is not in the file")
+		c.remark("the SYN is not in the file")
 	}
 	if alone := c.oneSided(); alone >= 0 {
-		c.note(fmt.Sprintf("one-sided: nothing that the %s sent is in the file, so loss and answers cannot be told", who(alone)))
+		c.remark(fmt.Sprintf("one-sided: nothing that the %s sent is in the file, so loss and answers cannot be told", who(alone)))
 	}
 	if c.missed > 1 {
-		c.note(fmt.Sprintf("%d RSTs missed in all", c.missed))
+		c.remark(fmt.Sprintf("%d RSTs missed in all", c.missed))
 	}
 	if c.more > 0 {
-		c.note(fmt.Sprintf("%d more repeats are not listed", c.more))
+		c.remark(fmt.Sprintf("%d more repeats are not listed", c.more))
 	}
 	for x := range c.ends {
 		e := &c.ends[x]
@@ -327,7 +340,7 @@ func (c *conn) remarks(r *Connection) {
 			default:
 				text += ", answered"
 			}
-			c.note(text)
+			c.remark(text)
 		}
 		if e.zeros > 0 {
 			text := fmt.Sprintf("the window of the %s was 0 %s", name, times(e.zeros))
@@ -337,25 +350,25 @@ func (c *conn) remarks(r *Connection) {
 			if o := &c.ends[1-x]; o.probes > 0 {
 				text += fmt.Sprintf("; %s of the %s", count(o.probes, "probe"), who(1-x))
 			}
-			c.note(text)
+			c.remark(text)
 		}
 		if text := e.backoff.text(name); text != "" {
-			c.note(text)
+			c.remark(text)
 		}
 	}
 	if c.firstFIN >= 0 && c.reset == nil {
 		second := 1 - int(c.firstFIN)
 		if e := &c.ends[second]; e.fin >= 0 && c.ends[1-second].ack <= e.fin && c.ends[1-second].heard {
-			c.note("the last ACK is not in the file")
+			c.remark("the last ACK is not in the file")
 		}
 	}
 	if c.idle >= 0 {
 		for _, text := range knownTimeouts(time.Duration(c.idle), r) {
-			c.note("for comparison: " + text)
+			c.remark("for comparison: " + text)
 		}
 	}
 	if c.broken {
-		c.note("some segments have TCP options that are cut short or lie about their length")
+		c.remark("some segments have TCP options that are cut short or lie about their length")
 	}
 }
 

@@ -7,9 +7,15 @@ type Nearest struct {
 	// Scenario is a name that `lastack run` takes.
 	Scenario string `json:"scenario"`
 	// Story is the production bug with this end, as `lastack run` takes it;
-	// null where none is known.
-	Story Word `json:"story"`
+	// empty, and null in JSON, where none is known.
+	Story Story `json:"story"`
 }
+
+// Story is the name of a story, or "" for none, which is null in JSON.
+type Story string
+
+// MarshalJSON writes none as null.
+func (s Story) MarshalJSON() ([]byte, error) { return nullable(string(s)) }
 
 // likeness is a row of the table: a field that is empty fits anything.
 type likeness struct {
@@ -20,7 +26,7 @@ type likeness struct {
 	afterFIN bool // one end had closed before
 	first    Who  // closed first
 	scenario string
-	story    Word
+	story    Story
 }
 
 // likenesses is searched from above. The names are those of the catalogue, and a
@@ -50,10 +56,11 @@ var likenesses = []likeness{
 	{ended: Reset, why: UnknownConnection, scenario: "reset/half-open-after-boot"},
 }
 
-// nearest is the row that fits, or nil. What is unclear has no likeness.
-func nearest(c *Connection) *Nearest {
+// nearest is the row that fits, or nil. What is unclear has no likeness. keptAlive
+// tells that keep-alives had no answer, and nothing else.
+func nearest(c *Connection, keptAlive bool) *Nearest {
 	if c.Ended == Abandoned {
-		return nearestAbandoned(c)
+		return nearestAbandoned(c, keptAlive)
 	}
 	for _, l := range likenesses {
 		if l.ended != c.Ended {
@@ -75,7 +82,7 @@ func nearest(c *Connection) *Nearest {
 var abandonedLikenesses = []struct {
 	state    StateName
 	scenario string
-	story    Word
+	story    Story
 }{
 	{"SYN_RECV", "detect/syn-ack-never-answered", ""},
 	{"LAST_ACK", "close/last-ack-lost-for-ever", "stuck-in-last-ack"},
@@ -87,7 +94,10 @@ var abandonedLikenesses = []struct {
 }
 
 // nearestAbandoned looks at what was repeated.
-func nearestAbandoned(c *Connection) *Nearest {
+func nearestAbandoned(c *Connection, keptAlive bool) *Nearest {
+	if keptAlive && len(c.Repeats) == 0 {
+		return &Nearest{Scenario: "detect/keepalive-finds-dead-peer"}
+	}
 	for _, l := range abandonedLikenesses {
 		probes := l.state == ""
 		if probes || l.state == c.States.Client || l.state == c.States.Server {

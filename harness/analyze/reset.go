@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lastack/lastack/inject/flow"
@@ -335,16 +336,20 @@ func count(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// notesKept bounds the notes of one connection.
+// notesKept bounds what is noted of one connection while it is open, lest it grow
+// with the packets. One more tells that there was more.
 const notesKept = 8
 
+// note keeps a sentence about the connection, once.
 func (c *conn) note(text string) {
-	for _, n := range c.notes {
-		if n == text {
-			return
-		}
+	if len(c.notes) <= notesKept {
+		c.remark(text)
 	}
-	if len(c.notes) < notesKept {
+}
+
+// remark is note in the end, when no more packets come.
+func (c *conn) remark(text string) {
+	if !slices.Contains(c.notes, text) {
 		c.notes = append(c.notes, text)
 	}
 }

@@ -14,7 +14,6 @@ const (
 	roleNone role = iota
 	roleOpens
 	roleAccepts
-	roleEstablishes
 	roleFirstFIN
 	roleAckOfFirst
 	roleSecondFIN
@@ -85,36 +84,53 @@ const (
 // steps are those of one connection.
 type steps struct {
 	head, telling []step
-	tail          []step // a ring once it is full
-	next          int
-	all           bool // --explain
+	tail          []step // a ring of one more than are kept: the draft
+	drafted       int    // where in it that is
+	tails         int    // how many stand before it
+	all           bool   // --explain
 }
 
-func (l *steps) add(s *step) {
+// draft is where the next step is written, until keep decides what becomes of
+// it: a step is written once, and only what is kept for longer is copied.
+func (l *steps) draft() *step { return &l.tail[l.drafted] }
+
+// keep takes what was written into the draft.
+func (l *steps) keep() {
+	s := l.draft()
 	switch {
 	case l.all && len(l.head) < explainSteps, len(l.head) < headSteps:
 		l.head = append(l.head, *s)
-		return
 	case s.role.telling() && len(l.telling) < tellingSteps:
 		l.telling = append(l.telling, *s)
-		return
+	default:
+		if l.drafted++; l.drafted == len(l.tail) {
+			l.drafted = 0
+		}
+		l.tails = min(l.tails+1, tailSteps)
 	}
-	if len(l.tail) < tailSteps {
-		l.tail = append(l.tail, *s)
-		return
-	}
-	l.tail[l.next] = *s
-	l.next = (l.next + 1) % tailSteps
 }
 
 // reset empties the lists, and keeps their room.
 func (l *steps) reset() {
-	l.head, l.telling, l.tail, l.next = l.head[:0], l.telling[:0], l.tail[:0], 0
+	if l.tail == nil {
+		l.head, l.tail = make([]step, 0, headSteps), make([]step, tailSteps+1)
+	}
+	l.head, l.telling, l.drafted, l.tails = l.head[:0], l.telling[:0], 0, 0
+}
+
+// last is the ring's step that came so many before the draft.
+func (l *steps) last(before int) *step {
+	return &l.tail[(l.drafted-before+len(l.tail))%len(l.tail)]
 }
 
 // find is the step of that number, to be changed; nil where it was not kept.
 func (l *steps) find(number uint32) *step {
-	for _, list := range [][]step{l.tail, l.telling, l.head} {
+	for before := 1; before <= l.tails; before++ {
+		if s := l.last(before); s.number == number {
+			return s
+		}
+	}
+	for _, list := range [][]step{l.telling, l.head} {
 		for i := len(list) - 1; i >= 0; i-- {
 			if list[i].number == number {
 				return &list[i]
@@ -126,7 +142,10 @@ func (l *steps) find(number uint32) *step {
 
 // list is what was kept, in order.
 func (l *steps) list() []step {
-	out := slices.Concat(l.head, l.telling, l.tail)
+	out := slices.Concat(l.head, l.telling)
+	for before := l.tails; before > 0; before-- {
+		out = append(out, *l.last(before))
+	}
 	slices.SortFunc(out, func(a, b step) int { return int(a.number) - int(b.number) })
 	return out
 }

@@ -12,7 +12,7 @@ type Group struct {
 	Ended       Ended     `json:"ended"`
 	ClosedFirst Who       `json:"closed_first"`
 	By          Who       `json:"by"`
-	Why         Word      `json:"why"`
+	Why         Why       `json:"why"`
 	InState     StateName `json:"in_state"`
 	Connections int       `json:"connections"`
 	// IdleLeast and IdleMost bound how long nothing was said before the end;
@@ -22,12 +22,6 @@ type Group struct {
 	// Reading is what that usually means.
 	Reading string `json:"reading"`
 }
-
-// Word is a Why, or "" for none, which is null in JSON.
-type Word string
-
-// MarshalJSON writes nothing as null.
-func (w Word) MarshalJSON() ([]byte, error) { return nullable(string(w)) }
 
 // Summary counts connections by how they ended. The zero value is ready.
 type Summary struct {
@@ -52,7 +46,7 @@ func (s *Summary) Add(c *Connection) int {
 	}
 	g := s.groups[key]
 	if g == nil {
-		g = &Group{Ended: c.Ended, ClosedFirst: key.first, By: key.by, Why: Word(key.why), InState: key.state}
+		g = &Group{Ended: c.Ended, ClosedFirst: key.first, By: key.by, Why: key.why, InState: key.state}
 		s.groups[key] = g
 	}
 	g.Connections++
@@ -160,7 +154,7 @@ func (g *Group) usual() string {
 }
 
 func (g *Group) usualReset() string {
-	switch Why(g.Why) {
+	switch g.Why {
 	case ClosedPort:
 		return "Nothing listens there."
 	case UnreadData:

@@ -1,12 +1,8 @@
 package analyze
 
 import (
-	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/bits"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/lastack/lastack/inject"
@@ -32,15 +28,13 @@ type table struct {
 	explain bool
 	ended   func(*Connection)
 
-	flow   *flow.Tracker
-	conns  map[int]*conn
-	late   map[uint64]tombstone // by the hash of the four-tuple
-	graves []grave
-	free   []*conn // to be used again
-	queue  deadlines
-	now    int64
-	seen   [seenSize]fingerprint
-	sight  flow.Sighting
+	flow  *flow.Tracker
+	late  graveyard
+	free  []*conn // to be used again
+	queue deadlines
+	now   int64
+	seen  [seenSize]fingerprint
+	sight flow.Sighting
 
 	packets    int // segments that belong to a connection
 	duplicates int // frames that are in the capture twice
@@ -51,23 +45,10 @@ type table struct {
 	strays     int // forgeries that belong to nothing
 }
 
-// tombstone is what is left of a connection that was handed out.
-type tombstone struct {
-	until int64
-	nxt   [2]tcp.Seq // of the lower end, then of the other
-	known [2]bool
-}
-
-// grave says when a tombstone goes, in the order of time.
-type grave struct {
-	until int64
-	key   uint64
-}
-
 func newTable(filter *inject.Match, explain bool, ended func(*Connection)) *table {
 	return &table{
 		filter: filter, explain: explain, ended: ended,
-		flow: flow.NewTracker(nil), conns: map[int]*conn{}, late: map[uint64]tombstone{},
+		flow: flow.NewTracker(nil), late: newGraveyard(),
 	}
 }
 
@@ -76,7 +57,8 @@ type deadlines []deadline
 
 type deadline struct {
 	at     int64
-	number int
+	conn   *conn
+	handle int // of the connection then: its room may be another's by now
 }
 
 func (d *deadlines) push(x deadline) {
@@ -132,10 +114,11 @@ func (t *table) both(seg *tcp.Segment, at int64, source int) {
 	if c == nil {
 		return
 	}
-	st := c.sent(seg, s, at, passed)
-	t.deliver(c, seg, s, at, &st)
-	c.settle(&st)
-	c.steps.add(&st)
+	st := c.steps.draft()
+	c.sent(st, seg, s, at, passed)
+	t.deliver(c, seg, s, at, st)
+	c.settle(st)
+	c.steps.keep()
 	t.schedule(c)
 }
 
@@ -156,7 +139,7 @@ func (t *table) arrive(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 		return nil
 	}
 	t.flow.Arrive(seg, s)
-	c := t.conns[s.Conn]
+	c := open(s.Connection())
 	if c == nil {
 		if c = t.begin(seg, s, at); c == nil {
 			return nil
@@ -176,7 +159,7 @@ func (t *table) answersAnother(c *conn, seg *tcp.Segment) {
 	if latest == nil || latest == c.flow {
 		return
 	}
-	if o := t.conns[latest.Number]; o != nil && o.ends[0].state == tcp.SynSent && !o.ends[1].heard {
+	if o := open(latest); o != nil && o.ends[0].state == tcp.SynSent && !o.ends[1].heard {
 		o.note(fmt.Sprintf("the SYN met connection %d of the same two ports, whose end answers with an ACK of its own", c.number))
 	}
 }
@@ -192,18 +175,16 @@ func (t *table) matches(c *conn, seg *tcp.Segment, s *flow.Sighting) {
 
 // begin takes the first segment of a connection.
 func (t *table) begin(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
+	f := s.Connection()
 	var before *tombstone
-	if len(t.late) > 0 {
-		key, lower := tuple(seg.Src, seg.Dst)
-		if old, ok := t.late[key]; ok {
-			if old.owns(seg, lower) {
-				t.flow.Forget(s.Conn)
-				t.afterwards++
-				return nil
-			}
-			delete(t.late, key)
-			before = &old
+	if old := t.late.find(f.Hash()); old != nil {
+		if old.owns(seg) {
+			t.flow.Forget(s.Conn)
+			t.afterwards++
+			return nil
 		}
+		taken := *old
+		before, old.taken = &taken, true
 	}
 	t.opened++
 	var c *conn
@@ -212,34 +193,21 @@ func (t *table) begin(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 	} else {
 		c = &conn{}
 	}
-	c.begin(t.opened, t.flow.Conn(s.Conn), at)
+	c.begin(t.opened, f, at)
 	c.handle = s.Conn
+	f.Tag = c
 	if before != nil {
 		c.older = before
 		t.reopened++
 	}
 	c.steps.all = t.explain
-	t.conns[s.Conn] = c
 	return c
 }
 
-// owns reports whether a segment is one more of the connection that was
-// handed out: not a SYN of another number, and near what was sent last.
-func (g *tombstone) owns(seg *tcp.Segment, lower bool) bool {
-	x := 1
-	if lower {
-		x = 0
-	}
-	switch {
-	case seg.ICMP != nil:
-		return true
-	case seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN:
-		return false
-	case !g.known[x]:
-		return !seg.Flags.Has(tcp.SYN)
-	}
-	d := seg.Seq.Diff(g.nxt[x])
-	return d > -(1<<24) && d < 1<<24
+// open is what is kept of a connection of the tracker; nil where nothing is.
+func open(f *flow.Conn) *conn {
+	c, _ := f.Tag.(*conn)
+	return c
 }
 
 // deliver takes the segment as it reaches the other end.
@@ -285,7 +253,7 @@ func (t *table) schedule(c *conn) {
 		return // it is looked at before
 	}
 	c.due = at
-	t.queue.push(deadline{at: at, number: c.handle})
+	t.queue.push(deadline{at: at, conn: c, handle: c.handle})
 }
 
 // patience is how long a connection that has ended is waited for.
@@ -300,16 +268,11 @@ func (t *table) advance(at int64) {
 		return
 	}
 	t.now = at
-	for len(t.graves) > 0 && t.graves[0].until <= at {
-		if key := t.graves[0].key; t.late[key].until <= at {
-			delete(t.late, key)
-		}
-		t.graves = t.graves[1:]
-	}
+	t.late.expire(at)
 	for len(t.queue) > 0 && t.queue[0].at <= at {
 		d := t.queue.pop()
-		c := t.conns[d.number]
-		if c == nil {
+		c := d.conn
+		if c.handle != d.handle {
 			continue
 		}
 		if c.due == d.at {
@@ -328,18 +291,12 @@ func (t *table) advance(at int64) {
 // bury hands a connection out, and keeps what recognises its late packets.
 func (t *table) bury(c *conn) {
 	t.emit(c)
-	key, lower := tuple(c.flow.Opener().Addr, c.flow.Accepter().Addr)
-	g := tombstone{until: t.now + int64(lingers)}
+	g := tombstone{key: c.flow.Hash(), until: t.now + int64(lingers)}
+	x := lower(c.flow.Opener().Addr, c.flow.Accepter().Addr)
 	for i := range c.ends {
-		n := c.flow.Numbers(c.flowEnd(i))
-		x := i
-		if !lower {
-			x = 1 - i
-		}
-		g.nxt[x], g.known[x] = n.SndNxt, c.ends[i].heard
+		g.nxt[x^i], g.known[x^i] = c.flow.Numbers(c.flowEnd(i)).SndNxt, c.ends[i].heard
 	}
-	t.late[key] = g
-	t.graves = append(t.graves, grave{g.until, key})
+	t.late.add(g)
 	t.drop(c)
 	t.free = append(t.free, c)
 }
@@ -349,8 +306,8 @@ func (t *table) drop(c *conn) {
 	if c.older != nil {
 		t.reopened--
 	}
-	delete(t.conns, c.handle)
 	t.flow.Forget(c.handle)
+	c.handle = 0
 }
 
 // ofBefore reports whether a segment is a late one of the connection that had
@@ -360,15 +317,11 @@ func (t *table) ofBefore(seg *tcp.Segment) bool {
 	if latest == nil {
 		return false
 	}
-	c := t.conns[latest.Number]
+	c := open(latest)
 	if c == nil || c.older == nil || c.older.until < t.now || seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN || seg.ICMP != nil {
 		return false
 	}
-	_, lower := tuple(seg.Src, seg.Dst)
-	x, end := 1, 0
-	if lower {
-		x = 0
-	}
+	x, end := lower(seg.Src, seg.Dst), 0
 	if !c.older.known[x] {
 		return false
 	}
@@ -424,7 +377,7 @@ func (t *table) twice(seg *tcp.Segment, at int64, source int) bool {
 	}
 	f := &t.seen[sum%seenSize]
 	before := *f
-	*f = fingerprint{hash: sum, at: at, source: int32(source)}
+	f.hash, f.at, f.source = sum, at, int32(source)
 	if before.hash != sum || at < before.at {
 		return false
 	}
@@ -433,22 +386,6 @@ func (t *table) twice(seg *tcp.Segment, at int64, source int) bool {
 		within = otherFile
 	}
 	return at-before.at <= int64(within)
-}
-
-// tuple is a hash of a four-tuple that is the same for both directions, and
-// whether a is the lower end.
-func tuple(a, b netip.AddrPort) (sum uint64, lower bool) {
-	x, y := ofEnd(a), ofEnd(b)
-	lower = x <= y
-	if !lower {
-		x, y = y, x
-	}
-	return mix(x, y), lower
-}
-
-func ofEnd(a netip.AddrPort) uint64 {
-	bytes := a.Addr().As16()
-	return mix(mix(binary.LittleEndian.Uint64(bytes[:]), binary.LittleEndian.Uint64(bytes[8:])), uint64(a.Port()))
 }
 
 // mix is a round of a hash: it need not be safe from an enemy, who could only
@@ -460,8 +397,8 @@ func mix(a, b uint64) uint64 {
 
 // flush hands out what is left, when the capture ends.
 func (t *table) flush() {
-	for _, handle := range slices.Sorted(maps.Keys(t.conns)) {
-		c := t.conns[handle]
+	for _, f := range t.flow.Conns() {
+		c := open(f)
 		t.emit(c)
 		t.drop(c)
 	}

@@ -107,7 +107,7 @@ func TestMemoryIsBoundByWhatIsOpen(t *testing.T) {
 			c FIN
 			s FIN
 			+100ms c ACK`)
-		most = max(most, len(table.conns))
+		most = max(most, len(table.flow.Conns()))
 		if i == connections/4 {
 			early = heap()
 		}
@@ -138,8 +138,8 @@ func TestUnansweredSYNsAreForgotten(t *testing.T) {
 		s.next, s.ack = [2]int{}, [2]int{}
 		s.play(table, "+1s c SYN")
 	}
-	if ended < 600 || len(table.conns) > 400 {
-		t.Errorf("%d were handed out and %d kept, after a thousand seconds", ended, len(table.conns))
+	if ended < 600 || len(table.flow.Conns()) > 400 {
+		t.Errorf("%d were handed out and %d kept, after a thousand seconds", ended, len(table.flow.Conns()))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/shell"
 )
 
 // TextOptions say how a Text prints. The zero value is for a file: plain text
@@ -228,7 +229,7 @@ func (t *Text) head(c *Connection) string {
 func (t *Text) end(c *Connection, between string) string {
 	g := Group{Ended: c.Ended, ClosedFirst: c.ClosedFirst}
 	if c.Reset != nil {
-		g.By, g.Why, g.InState = c.Reset.By, Word(c.Reset.Why), c.Reset.InState
+		g.By, g.Why, g.InState = c.Reset.By, c.Reset.Why, c.Reset.InState
 	}
 	text := t.paint(c.Ended, string(c.Ended))
 	if what := g.what(); what != "" {
@@ -259,7 +260,7 @@ func (t *Text) connection(c *Connection) string {
 	t.paragraph(&b, "  ", strings.Join(facts, "; "))
 	t.paragraph(&b, "  ", fmt.Sprintf("believed in the end: client %s, server %s", believed(c.States.Client), believed(c.States.Server)))
 	if len(c.Lost) > 0 {
-		t.paragraph(&b, "  ", "lost: "+strings.Join(c.Lost, ", "))
+		t.paragraph(&b, "  ", "lost: "+listed(len(c.Lost), func(i int) string { return c.Lost[i] }))
 	}
 	if len(c.Repeats) > 0 {
 		t.paragraph(&b, "  ", "sent again: "+repeats(c.Repeats))
@@ -268,9 +269,9 @@ func (t *Text) connection(c *Connection) string {
 		t.paragraph(&b, "  ", "note: "+n)
 	}
 	if c.Nearest != nil && c.Ended.Bad() {
-		fmt.Fprintf(&b, "  the same on your desk: lastack run %s\n", quoted(c.Nearest.Scenario))
+		fmt.Fprintf(&b, "  the same on your desk: lastack run %s\n", shell.Quote(c.Nearest.Scenario))
 		if c.Nearest.Story != "" {
-			fmt.Fprintf(&b, "  a bug that does it:    lastack run %s\n", quoted(string(c.Nearest.Story)))
+			fmt.Fprintf(&b, "  a bug that does it:    lastack run %s\n", shell.Quote(string(c.Nearest.Story)))
 		}
 	}
 	b.WriteString("\n")
@@ -282,14 +283,6 @@ func (t *Text) connection(c *Connection) string {
 	return b.String()
 }
 
-// quoted is a name as a shell takes it.
-func quoted(name string) string {
-	if strings.ContainsAny(name, "{}") {
-		return "'" + name + "'"
-	}
-	return name
-}
-
 func believed(s StateName) string {
 	if s == "" {
 		return "unknown"
@@ -297,23 +290,30 @@ func believed(s StateName) string {
 	return string(s)
 }
 
-// repeatsShown is how many of a connection's repeats a line tells.
-const repeatsShown = 8
+// segmentsShown is how many of a connection's segments a line tells.
+const segmentsShown = 8
+
+// listed are the first of n items, and how many more there are.
+func listed(n int, item func(i int) string) string {
+	var parts []string
+	for i := range min(n, segmentsShown) {
+		parts = append(parts, item(i))
+	}
+	if n > segmentsShown {
+		parts = append(parts, fmt.Sprintf("and %d more", n-segmentsShown))
+	}
+	return strings.Join(parts, ", ")
+}
 
 func repeats(list []Repeat) string {
-	var parts []string
-	for i, r := range list {
-		if i == repeatsShown {
-			parts = append(parts, fmt.Sprintf("and %d more", len(list)-i))
-			break
-		}
+	return listed(len(list), func(i int) string {
+		r := list[i]
 		at := fmt.Sprintf("%s at %s", r.Name, short(r.AtUS*1000))
 		if i > 0 && r.AtUS > list[i-1].AtUS {
 			at += fmt.Sprintf(" (+%s)", short((r.AtUS-list[i-1].AtUS)*1000))
 		}
-		parts = append(parts, at)
-	}
-	return strings.Join(parts, ", ")
+		return at
+	})
 }
 
 func milliseconds(ms int64) string { return short(ms * int64(time.Millisecond)) }

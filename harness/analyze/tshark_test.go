@@ -134,6 +134,9 @@ func TestTsharkAgrees(t *testing.T) {
 			met[tsharkDifferences[k].reason]++
 		}
 	}
+	if total == 0 {
+		t.Errorf("of %d captures no frame was compared", len(files))
+	}
 	t.Logf("%d frames were compared", total)
 	for reason, n := range met {
 		t.Logf("%d × %s", n, reason)

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -41,6 +42,7 @@ type wireSegment struct {
 	leaving  *tcp.Segment // rewritten, or as it came
 	sighting flow.Sighting
 	conn     *conn
+	handle   int    // of the connection then
 	number   uint32 // of its step
 }
 
@@ -123,15 +125,7 @@ func (w *wire) arrange(segments []*wireSegment) {
 			w.events = append(w.events, wireEvent{max(s.at, began+left), s, true})
 		}
 	}
-	slices.SortStableFunc(w.events, func(a, b wireEvent) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(w.events, func(a, b wireEvent) int { return cmp.Compare(a.at, b.at) })
 }
 
 func (w *wire) peek() (at int64, ended bool) {
@@ -151,7 +145,7 @@ func (w *wire) apply(t *table) {
 		s.conn = t.forge(&s.arrived, &s.sighting, e.at)
 	case !e.leaves:
 		s.conn = t.arrive(&s.arrived, &s.sighting, e.at)
-	case s.conn != nil && t.conns[s.conn.handle] == s.conn:
+	case s.conn != nil && s.conn.handle == s.handle:
 		var none step
 		st := s.conn.steps.find(s.number)
 		if st == nil {
@@ -168,15 +162,17 @@ func (w *wire) apply(t *table) {
 		return
 	}
 	c := s.conn
+	s.handle = c.handle
 	c.fates = true
-	st := c.sent(&s.arrived, &s.sighting, e.at, s.fate)
+	st := c.steps.draft()
+	c.sent(st, &s.arrived, &s.sighting, e.at, s.fate)
 	if s.fate == passed {
 		st.fate = pending // until it leaves
 	}
 	s.number = st.number
-	c.settle(&st)
-	c.steps.add(&st)
-	if s.fate == dropped && len(c.lost) < repeatsKept && s.arrived.ICMP == nil {
+	c.settle(st)
+	c.steps.keep()
+	if s.fate == dropped && s.arrived.ICMP == nil {
 		c.lost = append(c.lost, name(&s.sighting))
 	}
 	t.schedule(c)
@@ -190,7 +186,7 @@ func (t *table) forge(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 		t.strays++
 		return nil
 	}
-	c := t.conns[s.Conn]
+	c := open(s.Connection())
 	if c == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -100,5 +101,18 @@ func TestHeldBehindFIN(t *testing.T) {
 		if s.length == 500 && s.states[1].String() != "ESTABLISHED" {
 			t.Errorf("the server's state with its data is %s", s.states[1])
 		}
+	}
+}
+
+// However many segments were dropped, each is listed as lost.
+func TestEveryDropIsListed(t *testing.T) {
+	text := "passed c SYN\npassed s SYN-ACK\npassed c ACK\ndropped c DATA 10"
+	const repeats = 3 * repeatsKept
+	for range repeats {
+		text += "\ndropped c DATA again"
+	}
+	c := wired(t, text)[0]
+	if len(c.Lost) != repeats+1 || c.Lost[repeats] != fmt.Sprintf("client.DATA@1#%d", repeats+1) {
+		t.Errorf("%d are listed, the last is %s", len(c.Lost), c.Lost[len(c.Lost)-1])
 	}
 }
