@@ -465,7 +465,7 @@ func (f *Forgery) set(key, value string) error {
 		}
 		f.MSS = uint16(n)
 	default:
-		return fmt.Errorf("unknown key %q: want one of to, seq, ack, win, len, ts, mtu, mss", key)
+		return fmt.Errorf("unknown key %q: want one of to, seq, ack, win, len, ts, mtu, mss, or the word ends", key)
 	}
 	return nil
 }

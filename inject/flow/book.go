@@ -144,15 +144,17 @@ func (c *counter) add(kind, of Kind, pos int64, fresh bool) uint32 {
 			}
 		}
 	}
-	e := count{kind: kind, of: of, pos: pos, n: 1}
+	at := c.next
 	if len(c.entries) < counterSize {
 		if c.entries == nil {
 			c.entries = make([]count, 0, 8) // what a short connection needs
 		}
-		c.entries = append(c.entries, e)
-		return 1
+		at = len(c.entries)
+		c.entries = append(c.entries, count{})
+	} else {
+		c.next = (c.next + 1) % counterSize
 	}
-	c.entries[c.next] = e
-	c.next = (c.next + 1) % counterSize
+	e := &c.entries[at]
+	e.kind, e.of, e.pos, e.n = kind, of, pos, 1
 	return 1
 }

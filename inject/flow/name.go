@@ -128,9 +128,12 @@ func (n *Names) All() []Name { return n.list[:n.n] }
 // Main is the name that the ladder prints.
 func (n *Names) Main() Name { return n.list[0] }
 
-func (n *Names) add(name Name) {
+// add takes one more name. What lies behind the last one is zero, so that only
+// what is not has to be written.
+func (n *Names) add(kind, of Kind, copy uint32) {
 	if n.n < maxNames {
-		n.list[n.n] = name
+		name := &n.list[n.n]
+		name.Kind, name.Of, name.Copy = kind, of, copy
 		n.n++
 	}
 }
@@ -154,6 +157,10 @@ func (n *Names) UnmarshalJSON(data []byte) error {
 
 // Equal compares the names in their order.
 func (n Names) Equal(o Names) bool { return n == o }
+
+// Connection is what the segment belongs to: nil for a forgery that belongs to
+// nothing, and behind Detach. It holds until the tracker forgets it.
+func (s *Sighting) Connection() *Conn { return s.conn }
 
 // Detach cuts the sighting from its tracker: it can then be kept, compared and
 // written down, but no longer delivered.

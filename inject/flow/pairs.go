@@ -25,6 +25,11 @@ func newPairs() pairs {
 func (p *pairs) hash(a, b netip.AddrPort) uint64 { return p.end(a) + p.end(b) }
 
 func (p *pairs) end(a netip.AddrPort) uint64 {
+	if ip := a.Addr(); ip.Is4() {
+		four := ip.As4()
+		high, low := bits.Mul64(uint64(binary.LittleEndian.Uint32(four[:]))<<16^uint64(a.Port())^p.seed[0], p.seed[2])
+		return high ^ low
+	}
 	addr := a.Addr().As16()
 	high, low := bits.Mul64(binary.LittleEndian.Uint64(addr[:])^p.seed[0], binary.LittleEndian.Uint64(addr[8:])^p.seed[1])
 	high, low = bits.Mul64(high^low^uint64(a.Port()), p.seed[2])
@@ -50,6 +55,11 @@ func (p *pairs) find(a, b netip.AddrPort) (*Conn, int) {
 	}
 	return nil, 0
 }
+
+// Hash is that of the connection's two ends: the same for each incarnation,
+// whoever opened it, and another in each tracker, so that no capture can be made
+// to have many that are alike.
+func (c *Conn) Hash() uint64 { return c.hash }
 
 // add enters a connection between whose ends there is none.
 func (p *pairs) add(c *Conn) {

@@ -30,6 +30,9 @@ func NewTracker(hostOf func(netip.Addr) string) *Tracker {
 type Conn struct {
 	// Number counts connections by their first SYN, from 1.
 	Number int
+	// Tag is for who uses the tracker, which leaves it alone: what is kept beside
+	// the connection is found without a search. It is nil at first.
+	Tag any
 
 	hash uint64 // for pairs
 	next *Conn
@@ -172,7 +175,7 @@ func (t *Tracker) Forge(seg *tcp.Segment, sentBy string, out *Sighting) bool {
 		*out = Sighting{From: t.host(seg.Src.Addr(), "client"), To: t.host(seg.Dst.Addr(), "server"), SentBy: sentBy, Forged: true}
 		out.Seq = int64(seg.Seq)
 		out.Ack = int64(seg.Ack)
-		out.Names.add(Name{Kind: plainKind(seg), Copy: 1})
+		out.Names.add(plainKind(seg), None, 1)
 		return false
 	}
 	c.sight(seg, from, out)
@@ -187,7 +190,7 @@ func (t *Tracker) Forge(seg *tcp.Segment, sentBy string, out *Sighting) bool {
 	if e.forgedCopies == nil {
 		e.forgedCopies = &counter{}
 	}
-	out.Names.add(Name{Kind: kind, Copy: e.forgedCopies.add(kind, None, int64(seg.Seq), false)})
+	out.Names.add(kind, None, e.forgedCopies.add(kind, None, int64(seg.Seq), false))
 	return true
 }
 
@@ -463,7 +466,7 @@ func (c *Conn) icmp(seg *tcp.Segment, from int, out *Sighting) {
 	if b.seen {
 		out.Seq = b.rel(seg.Seq)
 	}
-	out.Names.add(Name{Kind: ICMP, Copy: e.copies.add(ICMP, None, int64(seg.Seq), false)})
+	out.Names.add(ICMP, None, e.copies.add(ICMP, None, int64(seg.Seq), false))
 }
 
 // arrive gives a segment its names and then enters it into the book of what
@@ -497,9 +500,9 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 	pure := seg.Pure()
 	switch kind := plainKind(seg); kind {
 	case RST, SYN, SYNACK:
-		out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+		out.Names.add(kind, None, e.copies.add(kind, None, first, false))
 	case FIN:
-		out.Names.add(Name{Kind: FIN, Copy: e.copies.add(FIN, None, end-1, false)})
+		out.Names.add(FIN, None, e.copies.add(FIN, None, end-1, false))
 	}
 	if seg.Len > 0 && !seg.Flags.Has(tcp.RST) {
 		c.data(seg, from, first, before.nxt, out)
@@ -510,7 +513,7 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 		if other.delivered.hasWindow && other.delivered.window == 0 {
 			kind = PROBE
 		}
-		out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+		out.Names.add(kind, None, e.copies.add(kind, None, first, false))
 		b.enter(seg, ack, maxWindow)
 		return
 	}
@@ -521,7 +524,8 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 		c.nothingNew(seg, e, first, ack, &before, out)
 	}
 	if out.Names.n == 0 {
-		out.Names.add(Name{Kind: plainKind(seg), Copy: e.copies.add(plainKind(seg), None, first, false)})
+		kind := plainKind(seg)
+		out.Names.add(kind, None, e.copies.add(kind, None, first, false))
 	}
 	b.enter(seg, ack, maxWindow)
 }
@@ -570,7 +574,7 @@ func (e *End) spans(from, to int64, out *Names) int {
 	}
 	for from < to && out.n < maxNames {
 		n := &out.list[out.n]
-		*n = Name{Stream: from - 1}
+		n.Stream = from - 1
 		out.n++
 		upTo := to
 		if i+1 < len(e.turns) {
@@ -606,7 +610,11 @@ func (c *Conn) acks(seg *tcp.Segment, from int, ack int64, pure bool, out *Sight
 	}
 	fresh := ack > e.sent.ack // no copy of any of these was counted
 	add := func(of Kind, forged bool) {
-		out.Names.add(Name{Kind: ACK, Of: of, OfForged: forged, Copy: e.copies.add(ACK, of, ack<<1, fresh && !forged)})
+		at := out.Names.n
+		out.Names.add(ACK, of, e.copies.add(ACK, of, ack<<1, fresh && !forged))
+		if out.Names.n > at {
+			out.Names.list[at].OfForged = forged
+		}
 	}
 	if fin := other.sent.fin; fin >= 0 && covers(fin+1, FIN, false) {
 		add(FIN, false)
@@ -669,5 +677,5 @@ func (c *Conn) nothingNew(seg *tcp.Segment, e *End, first, ack int64, before *bo
 	if kind == ACK && out.Names.n > 0 {
 		return
 	}
-	out.Names.add(Name{Kind: kind, Copy: e.copies.add(kind, None, first, false)})
+	out.Names.add(kind, None, e.copies.add(kind, None, first, false))
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 )
 
@@ -103,12 +102,4 @@ func (s *Segment) Unreachable(why Unreachable, from netip.Addr, mtu uint16) ([]b
 		frame = append(frame, head...)
 	}
 	return append(frame, body...), nil
-}
-
-// MACs are the Ethernet addresses of the segment's frame.
-func (s *Segment) MACs() (src, dst net.HardwareAddr) {
-	if len(s.Frame) < 12 {
-		return nil, nil
-	}
-	return net.HardwareAddr(s.Frame[6:12]), net.HardwareAddr(s.Frame[0:6])
 }
