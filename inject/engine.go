@@ -654,12 +654,12 @@ func (e *Engine) Asked(visit func(*Condition)) {
 }
 
 // Silence ends a port: nothing is taken from it and nothing handed to it from
-// now on.
+// now on. What a rule holds or delays left the port before, and goes on as the
+// rule says.
 func (e *Engine) Silence(port int) {
 	e.off[port] = true
 	e.queue = slices.DeleteFunc(e.queue[e.next:], func(q queued) bool { return q.forgery == nil && q.Port == port })
 	e.next = 0
-	e.pending = slices.DeleteFunc(e.pending, func(p pending) bool { return p.passage.Port == port })
 }
 
 // Attach lets a silenced port pass frames again.

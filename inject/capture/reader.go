@@ -42,6 +42,7 @@ type Reader struct {
 	sources []Source
 	comment string
 	order   binary.ByteOrder // of the section, or of the file
+	swapped bool             // pcap: that is not little-endian
 	first   int              // pcapng: the number of the section's first interface
 	err     error
 }
@@ -154,6 +155,7 @@ func (c *Reader) fileHeader(head []byte) error {
 	default:
 		return fmt.Errorf("it begins with the bytes %x: neither pcap nor pcapng", head)
 	}
+	c.swapped = c.order == binary.BigEndian
 	head, err := c.in.take(24)
 	if err != nil {
 		return c.short(head, err)
@@ -186,7 +188,7 @@ func (c *Reader) nextRecord() error {
 	if err != nil {
 		return between(head, err)
 	}
-	kept, length := c.order.Uint32(head[8:]), c.order.Uint32(head[12:])
+	kept, length := c.word(head[8:]), c.word(head[12:])
 	if kept > maxBlock-16 {
 		return fmt.Errorf("a packet of %d bytes: no capture holds more than %d, the file is damaged", kept, maxBlock)
 	}
@@ -195,11 +197,20 @@ func (c *Reader) nextRecord() error {
 		return cut(err)
 	}
 	p := &c.packet
-	seconds, fraction := int64(c.order.Uint32(record)), int64(c.order.Uint32(record[4:]))
+	seconds, fraction := int64(c.word(record)), int64(c.word(record[4:]))
 	p.Time = time.Unix(seconds, fraction*int64(c.sources[0].Tick)).UTC()
 	p.Data = record[16:]
 	p.Length = onWire(kept, length)
 	return nil
+}
+
+// word is a number of a record, without the call through an interface that order
+// costs.
+func (c *Reader) word(p []byte) uint32 {
+	if c.swapped {
+		return binary.BigEndian.Uint32(p)
+	}
+	return binary.LittleEndian.Uint32(p)
 }
 
 // cut makes of the end of the file the error that it is within a record.

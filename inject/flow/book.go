@@ -68,7 +68,8 @@ func (b *book) fill(from, to int64) {
 	b.missing = whole
 }
 
-func newBook() book { return book{fin: -1, ack: -1, scale: -1} }
+// open makes a book that is zero ready.
+func (b *book) open() { b.fin, b.ack, b.scale = -1, -1, -1 }
 
 // rel places seq near what is known already.
 func (b *book) rel(seq tcp.Seq) int64 {
@@ -77,9 +78,6 @@ func (b *book) rel(seq tcp.Seq) int64 {
 
 // begin fixes the base by the first segment of the direction.
 func (b *book) begin(seg *tcp.Segment) {
-	if b.seen {
-		return
-	}
 	b.seen = true
 	b.synSeen = seg.Flags.Has(tcp.SYN)
 	b.base = seg.Seq
@@ -99,14 +97,18 @@ func (b *book) enter(seg *tcp.Segment, ack, window int64) {
 		b.rst = true
 		return // its number is the other end's wish, not a position of the stream
 	}
-	b.begin(seg)
+	if !b.seen {
+		b.begin(seg)
+	}
 	first := b.rel(seg.Seq)
 	end := first + int64(seg.SeqLen())
 	if seg.Flags.Has(tcp.FIN) {
 		b.fin = end - 1
 	}
 	if seg.SeqLen() > 0 && first <= b.whole()+window {
-		b.fill(first, end)
+		if b.ngaps > 0 || first > b.nxt {
+			b.fill(first, end)
+		}
 		b.nxt = max(b.nxt, end)
 	}
 	if ack > b.ack {
@@ -121,7 +123,8 @@ func (b *book) enter(seg *tcp.Segment, ack, window int64) {
 // counter counts copies by kind and position, for the last few hundred of them.
 type counter struct {
 	entries []count
-	next    int // the oldest entry, once the ring is full
+	next    int       // the oldest entry, once the ring is full
+	room    [12]count // of entries, as long as it suffices: what a short connection needs
 }
 
 type count struct {
@@ -147,7 +150,7 @@ func (c *counter) add(kind, of Kind, pos int64, fresh bool) uint32 {
 	at := c.next
 	if len(c.entries) < counterSize {
 		if c.entries == nil {
-			c.entries = make([]count, 0, 8) // what a short connection needs
+			c.entries = c.room[:0]
 		}
 		at = len(c.entries)
 		c.entries = append(c.entries, count{})

@@ -22,21 +22,36 @@ type Numbers struct {
 // Numbers gives the variables of an end.
 func (c *Conn) Numbers(e *End) Numbers {
 	o := c.Other(e)
-	n := Numbers{SndNxt: e.sent.base.Add(int(e.sent.nxt))}
+	n := Numbers{SndNxt: e.SndNxt(), RcvNxt: c.RcvNxt(e)}
 	n.SndUna = n.SndNxt
 	if o.delivered.ack >= 0 {
 		n.SndUna = e.sent.base.Add(int(o.delivered.ack))
 	} else if e.sent.seen {
 		n.SndUna = e.sent.base
 	}
-	if o.delivered.seen {
-		n.RcvNxt = o.delivered.base.Add(int(o.delivered.whole()))
-	}
 	n.RcvWnd = c.window(e)
-	n.Timestamps = e.sent.hasTS && o.sent.hasTS
-	n.TSVal, n.TSRecent = e.sent.tsval, o.delivered.tsval
+	n.TSVal = e.sent.tsval
+	n.TSRecent, n.Timestamps = c.TSRecent(e)
 	return n
 }
+
+// RcvNxt is that of Numbers; 0 where nothing was delivered to the end.
+func (c *Conn) RcvNxt(e *End) tcp.Seq {
+	b := &c.Other(e).delivered
+	if !b.seen {
+		return 0
+	}
+	return b.base.Add(int(b.whole()))
+}
+
+// TSRecent is that of Numbers, and whether the connection uses timestamps.
+func (c *Conn) TSRecent(e *End) (uint32, bool) {
+	o := c.Other(e)
+	return o.delivered.tsval, e.sent.hasTS && o.sent.hasTS
+}
+
+// SndNxt is that of Numbers.
+func (e *End) SndNxt() tcp.Seq { return e.sent.base.Add(int(e.sent.nxt)) }
 
 // window is what an end last offered, in bytes.
 func (c *Conn) window(e *End) int {

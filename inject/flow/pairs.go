@@ -22,14 +22,20 @@ func newPairs() pairs {
 }
 
 // hash is the same for both directions.
-func (p *pairs) hash(a, b netip.AddrPort) uint64 { return p.end(a) + p.end(b) }
+func (p *pairs) hash(a, b netip.AddrPort) uint64 {
+	if a.Addr().Is4() && b.Addr().Is4() {
+		return p.end4(a) + p.end4(b)
+	}
+	return p.end(a) + p.end(b)
+}
+
+func (p *pairs) end4(a netip.AddrPort) uint64 {
+	addr := a.Addr().As4()
+	high, low := bits.Mul64(uint64(binary.LittleEndian.Uint32(addr[:]))<<16^uint64(a.Port())^p.seed[0], p.seed[2])
+	return high ^ low
+}
 
 func (p *pairs) end(a netip.AddrPort) uint64 {
-	if ip := a.Addr(); ip.Is4() {
-		four := ip.As4()
-		high, low := bits.Mul64(uint64(binary.LittleEndian.Uint32(four[:]))<<16^uint64(a.Port())^p.seed[0], p.seed[2])
-		return high ^ low
-	}
 	addr := a.Addr().As16()
 	high, low := bits.Mul64(binary.LittleEndian.Uint64(addr[:])^p.seed[0], binary.LittleEndian.Uint64(addr[8:])^p.seed[1])
 	high, low = bits.Mul64(high^low^uint64(a.Port()), p.seed[2])

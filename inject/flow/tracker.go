@@ -54,6 +54,7 @@ type End struct {
 	copies          counter
 	forgedCopies    *counter // nil before the first forgery
 	turns           []int64  // positions at which this end's turns begin
+	turnRoom        [4]int64 // of turns, as long as it suffices
 	dropped         int      // turns forgotten at the front of turns
 
 	// What was last delivered *to* this end.
@@ -362,11 +363,16 @@ func (t *Tracker) host(addr netip.Addr, role string) string {
 	return role
 }
 
-// newEnd takes over the memory of an end that is forgotten.
-func newEnd(host string, addr netip.AddrPort, old *End) End {
-	return End{
-		Host: host, Addr: addr, sent: newBook(), delivered: newBook(),
-		copies: counter{entries: old.copies.entries[:0]}, turns: old.turns[:0],
+// begin makes an end anew, and takes over the memory of one that is forgotten.
+func (e *End) begin(host string, addr netip.AddrPort) {
+	entries, turns := e.copies.entries, e.turns
+	*e = End{}
+	e.Host, e.Addr = host, addr
+	e.sent.open()
+	e.delivered.open()
+	e.copies.entries = entries[:0]
+	if e.turns = turns[:0]; turns == nil {
+		e.turns = e.turnRoom[:0]
 	}
 }
 
@@ -389,10 +395,9 @@ func (t *Tracker) open(seg *tcp.Segment) *Conn {
 	} else {
 		c = &Conn{}
 	}
-	*c = Conn{Number: t.opened, speaker: -1, ends: [2]End{
-		newEnd(t.host(opener.Addr(), "client"), opener, &c.ends[0]),
-		newEnd(t.host(accepter.Addr(), "server"), accepter, &c.ends[1]),
-	}}
+	c.Number, c.Tag, c.speaker, c.later = t.opened, nil, -1, nil
+	c.ends[0].begin(t.host(opener.Addr(), "client"), opener)
+	c.ends[1].begin(t.host(accepter.Addr(), "server"), accepter)
 	if t.kept == nil {
 		t.conns = append(t.conns, c)
 	} else {
@@ -475,11 +480,9 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 	e, other := &c.ends[from], &c.ends[1-from]
 	b := &e.sent
 	before := *b
-	if !seg.Flags.Has(tcp.RST) {
+	if !before.seen && !seg.Flags.Has(tcp.RST) {
 		b.begin(seg)
-		if !before.seen {
-			before.base, before.nxt, before.seen = b.base, b.nxt, true
-		}
+		before.base, before.nxt, before.seen = b.base, b.nxt, true
 	}
 	ack := out.Ack
 	if !seg.Flags.Has(tcp.ACK) {
@@ -552,9 +555,6 @@ func (c *Conn) data(seg *tcp.Segment, from int, first, nxt int64, out *Sighting)
 			copy(e.turns, e.turns[1:])
 			e.turns = e.turns[:maxTurns-1]
 			e.dropped++
-		}
-		if e.turns == nil {
-			e.turns = make([]int64, 0, 4) // what a short connection needs
 		}
 		e.turns = append(e.turns, begin)
 	}
