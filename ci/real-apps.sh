@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sweeps real clients and servers of Debian's packages with lastack check, and leaves a report of each below DIR
-# (real-apps.sh DIR [NAME...]; without NAME all). It installs what is missing only on CI's own machines (CI=true) or with
-# INSTALL=1. What a sweep finds is no failure of this script: docs/findings.md says what was found and checked by hand.
+# Sweeps real clients and servers of Debian's packages with lastack check, and leaves a report of each below DIR, and in
+# DIR/files what is served, so that a report's lines play again there (real-apps.sh DIR [NAME...]; without NAME all). It
+# installs what is missing only on CI's own machines (CI=true) or with INSTALL=1. What a sweep finds is no failure of this
+# script: docs/findings.md says what was found and checked by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -34,7 +35,7 @@ cat >nginx.conf <<-'END'
 	  server { listen 8080; root www; }
 	}
 END
-printf 'use chroot = no\n[m]\npath = %s/www\n' "$scratch" >rsyncd.conf
+printf 'use chroot = no\n[m]\npath = www\n' >rsyncd.conf
 cat >until-close.py <<-'END'
 	"""Ends its bodies by closing, as HTTP/1.0 did."""
 	import http.server
@@ -66,14 +67,19 @@ cat >chunks.py <<-'END'
 	    sys.exit(f"failed: {error!r}")
 END
 
-# sweep NAME SERVER FLAGS... -- CLIENT... runs one, if it is asked for and its programs are there.
+mkdir -p "$out/files"
+cp -r www nginx.conf rsyncd.conf ./*.py "$out/files/"
+
 wanted=("$@")
+asked() { # NAME
+	((${#wanted[@]} == 0)) || printf '%s\n' "${wanted[@]}" | grep -qx "$1"
+}
+
+# sweep NAME SERVER FLAGS... -- CLIENT... runs one, if it is asked for; where its programs are not there it says so.
 sweep() {
 	local name=$1 server=$2 status=0
 	shift 2
-	if ((${#wanted[@]} > 0)) && ! printf '%s\n' "${wanted[@]}" | grep -qx "$name"; then
-		return
-	fi
+	asked "$name" || return 0
 	step "$name"
 	./lastack check --server "$server" --out "$out/$name" "$@" >"$out/$name.txt" 2>"$out/$name.err" || status=$?
 	case $status in
@@ -85,16 +91,16 @@ sweep() {
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx || echo nginx)
 python=$(python3 -c 'import sys; print(sys.executable)')
 get=(curl -fsS --max-time 4 http://server:8080/file)
-sweep curl "$nginx -p $scratch -c nginx.conf" -- "${get[@]}"
-sweep curl-no-timeout "$nginx -p $scratch -c nginx.conf" -- curl -fsS http://server:8080/file
-sweep curl-retry "$nginx -p $scratch -c nginx.conf" -- curl -fsS --max-time 4 --retry 2 --retry-all-errors http://server:8080/file
+sweep curl "$nginx -p . -c nginx.conf" -- "${get[@]}"
+sweep curl-no-timeout "$nginx -p . -c nginx.conf" -- curl -fsS http://server:8080/file
+sweep curl-retry "$nginx -p . -c nginx.conf" -- curl -fsS --max-time 4 --retry 2 --retry-all-errors http://server:8080/file
 sweep curl-until-close "$python until-close.py" -- "${get[@]}"
-sweep wget "$nginx -p $scratch -c nginx.conf" -- wget -q -T 3 -t 2 -O - http://server:8080/file
-sweep wget-file "$nginx -p $scratch -c nginx.conf" --output out -- wget -q -T 3 -t 1 -O '{dir}/out' http://server:8080/file
-sweep python-urlopen "$nginx -p $scratch -c nginx.conf" -- "$python" urlopen.py
-sweep python-http-client "$nginx -p $scratch -c nginx.conf" -- "$python" chunks.py
+sweep wget "$nginx -p . -c nginx.conf" -- wget -q -T 3 -t 2 -O - http://server:8080/file
+sweep wget-file "$nginx -p . -c nginx.conf" --output out -- wget -q -T 3 -t 1 -O '{dir}/out' http://server:8080/file
+sweep python-urlopen "$nginx -p . -c nginx.conf" -- "$python" urlopen.py
+sweep python-http-client "$nginx -p . -c nginx.conf" -- "$python" chunks.py
 sweep python-http-server "$python -m http.server 8080 --directory www" --under-test server -- "${get[@]}"
-sweep nginx "$nginx -p $scratch -c nginx.conf" --under-test server -- "${get[@]}"
+sweep nginx "$nginx -p . -c nginx.conf" --under-test server -- "${get[@]}"
 sweep redis-cli "redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save ''" -- redis-cli -h server incr counter
 sweep redis "redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save ''" --under-test server -- timeout 4 redis-cli -h server ping
 sweep socat "socat TCP-LISTEN:8080,fork,reuseaddr OPEN:www/file" -- socat -T 3 TCP:server:8080 -
@@ -102,13 +108,14 @@ sweep rsync "rsync --daemon --no-detach --port 8730 --config rsyncd.conf" --outp
 
 # PostgreSQL refuses to run as root, and a cluster has an owner: as root both belong to nobody.
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1 || true)
-if [ -n "$bin" ]; then
+if [ -n "$bin" ] && asked psql; then
+	step "a PostgreSQL cluster"
 	as=()
 	if [ "$(id -u)" = 0 ]; then
 		as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 		mkdir cluster && chown 65534:65534 cluster && chmod 755 .
 	fi
-	"${as[@]}" "$bin/initdb" -D "$scratch/cluster" -U postgres --no-sync >/dev/null
+	"${as[@]}" "$bin/initdb" -D "$scratch/cluster" -U postgres -A trust --no-sync >/dev/null
 	printf 'host all all 0.0.0.0/0 trust\n' >>cluster/pg_hba.conf
 	serve="cp -r cluster {dir}/c && exec $bin/postgres -D {dir}/c -h 0.0.0.0 -p 5432 -k /tmp -c shared_buffers=8MB -c fsync=off"
 	sweep psql "${as[*]} sh -c '$serve'" --ready 'log:ready to accept' --jobs 8 --points 'client.*' -- psql -h server -U postgres -Atc 'select 6 * 7'

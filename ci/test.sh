@@ -53,9 +53,12 @@ if race=$(race_or_why_not); then
 	gotest ./...
 	step "tests with the race detector"
 	# Everything is several times slower under it, so the bounds are stretched, and what the first pass played whole is played
-	# in part (LASTACK_SHALLOW). The sweeps of suites/application run no code that those of cmd/lastack do not.
-	mapfile -t packages < <(go list ./... | grep -v '/suites/application$')
-	CGO_ENABLED=1 LASTACK_SHALLOW=1 LASTACK_TIMESCALE="${LASTACK_TIMESCALE:-3}" gotest -race "${packages[@]}"
+	# in part (LASTACK_SHALLOW). suites/application runs no code that cmd/lastack does not; suites/tool runs commands, which
+	# are built without the detector, but for a user's module.
+	export CGO_ENABLED=1 LASTACK_SHALLOW=1 LASTACK_TIMESCALE="${LASTACK_TIMESCALE:-3}"
+	mapfile -t packages < <(go list ./... | grep -vE '/suites/(application|tool)$')
+	gotest -race "${packages[@]}"
+	gotest -race -run '^TestUserModuleWithRaceDetector$' ./suites/tool
 else
 	step "tests; NOT with the race detector: $race"
 	gotest ./...

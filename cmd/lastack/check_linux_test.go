@@ -98,18 +98,18 @@ func TestCheckRefuses(t *testing.T) {
 // often they connect.
 func TestCheckContains(t *testing.T) {
 	needLabs(t)
-	for name, client := range map[string]string{
-		"daemons":        "(trap '' TERM HUP; sleep 1000) & builtin",
-		"fills stdout":   "head -c 3000000 /dev/zero; builtin",
-		"forges reports": `printf '\033[2J::error::forged\n<b>'; builtin`,
+	for name, c := range map[string]struct{ client, fault string }{
+		"daemons":        {"(trap '' TERM HUP; sleep 1000) & builtin", "silence"},
+		"fills stdout":   {"head -c 3000000 /dev/zero; builtin", "drop"},
+		"forges reports": {`printf '\033[2J::error::forged\n<b>'; builtin`, "drop"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each waits for a hang to repeat
+			t.Parallel() // one waits for a hang to repeat
 			if _, err := os.Stat("/bin/bash"); err != nil {
 				t.Skip("there is no bash, whose /dev/tcp is the client here")
 			}
-			script := strings.ReplaceAll(client, "builtin", "exec 3<>/dev/tcp/server/8080 && printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n' >&3 && cat <&3 >/dev/null")
-			got := lastack(t.Context(), "check", "--server", "builtin:http --port 8080", "--patience", "2s", "--points", "server.DATA@1[0]", "--faults", "drop", "--faults", "silence", "-v",
+			script := strings.ReplaceAll(c.client, "builtin", "exec 3<>/dev/tcp/server/8080 && printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n' >&3 && cat <&3 >/dev/null")
+			got := lastack(t.Context(), "check", "--server", "builtin:http --port 8080", "--patience", "2s", "--points", "server.DATA@1[0]", "--faults", c.fault, "-v",
 				"--", "/bin/bash", "-c", script)
 			if got.Status != 1 && got.Status != 0 || strings.ContainsAny(got.Stdout, "\x1b\x00") {
 				t.Errorf("%+v", got)

@@ -198,6 +198,13 @@ func TestRepeats(t *testing.T) {
 	if !heardAll(base, base, 1) || heardAll(base, twice(post, true), 1) {
 		t.Error("what was heard of the server is wrong")
 	}
+	gone := tape(t)
+	gone.dialogue(1, post)
+	early := gone.ended(28, "")
+	early.Programs[1].End = 0
+	if heardAll(base, early, 1) {
+		t.Error("what came when the client's program had ended was not heard")
+	}
 }
 
 func TestUnsafeMethod(t *testing.T) {

@@ -2,7 +2,9 @@ package check
 
 import (
 	"bytes"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/flow"
@@ -28,6 +30,11 @@ const maxTurn = 1 << 20
 // turnsOf puts together what a host was heard to say, and how far the other end's
 // kernel acknowledged each connection.
 func turnsOf(r *record.Run, host string) (turns []*said, acked map[int]int64) {
+	return turnsUntil(r, host, math.MaxInt64)
+}
+
+// turnsUntil is turnsOf of what was delivered before a time.
+func turnsUntil(r *record.Run, host string, end time.Duration) (turns []*said, acked map[int]int64) {
 	acked = map[int]int64{}
 	for i := range r.Segments {
 		s := &r.Segments[i]
@@ -40,7 +47,7 @@ func turnsOf(r *record.Run, host string) (turns []*said, acked map[int]int64) {
 			}
 			continue
 		}
-		if s.From != host || s.Len == 0 || s.Fate != record.Delivered || len(s.Departures) == 0 {
+		if s.From != host || s.Len == 0 || s.Fate != record.Delivered || len(s.Departures) == 0 || s.Departures[0].T > end {
 			continue
 		}
 		var seg tcp.Segment
@@ -145,11 +152,15 @@ func unsafeMethod(text []byte) string {
 	return ""
 }
 
-// heardAll tells that every byte of the server's stream on that connection came,
-// as many as without a fault.
+// heardAll tells that every byte of the server's stream on that connection came
+// before the client's program had ended, as many as without a fault.
 func heardAll(free, is *record.Run, conn int) bool {
 	bytesOf := func(r *record.Run) (n int64) {
-		turns, _ := turnsOf(r, Server)
+		end := time.Duration(math.MaxInt64)
+		if on := r.On(Client).Programs; len(on) > 0 && on[0].End >= 0 {
+			end = on[0].End
+		}
+		turns, _ := turnsUntil(r, Server, end)
 		for _, t := range turns {
 			if t.conn == conn && t.whole() {
 				n += int64(len(t.text))
