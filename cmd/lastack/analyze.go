@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -112,6 +113,10 @@ func analyzeFiles(parent context.Context, f *analyzeFlags, args []string, stdin 
 	}
 	ctx, stop := interruptible(parent)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		// Little is kept, so it may grow to three times before it is gone through.
+		defer debug.SetGCPercent(debug.SetGCPercent(200))
+	}
 	bar := newProgress(stderr)
 	defer bar.off()
 	live := false

@@ -8,9 +8,15 @@ import (
 	"github.com/lastack/lastack/inject/tcp"
 )
 
-// conn is what is kept of one connection while it is open: a few hundred
-// bytes, whatever passes.
+// conn is what is kept of one connection while it is open: two kilobytes,
+// whatever passes.
 type conn struct {
+	facts
+	steps steps
+}
+
+// facts are what is known of a connection beside its steps.
+type facts struct {
 	number  int // in the order in which they began
 	handle  int // the tracker's
 	flow    *flow.Conn
@@ -43,11 +49,10 @@ type conn struct {
 	more     int // repeats beyond those
 	notes    []string
 	older    *tombstone // of who had the four-tuple before; nil
-	steps    steps
-	filtered bool  // a segment matched --filter
-	due      int64 // when it is looked at again; 0 for never
-	broken   bool  // it has segments with options cut short
-	fates    bool  // the file says what became of each segment
+	filtered bool       // a segment matched --filter
+	due      int64      // when it is looked at again; 0 for never
+	broken   bool       // it has segments with options cut short
+	fates    bool       // the file says what became of each segment
 }
 
 // begin is how the file shows a connection's beginning.
@@ -143,11 +148,13 @@ type backoff struct {
 
 // begin makes the state of a connection, in the room of one that has ended.
 func (c *conn) begin(number int, f *flow.Conn, at int64) {
-	kept := c.steps
-	kept.reset()
-	*c = conn{number: number, flow: f, start: at, firstFIN: -1, windowSide: -1, idle: -1, lastData: at, steps: kept}
+	c.steps.reset()
+	c.facts = facts{}
+	c.number, c.flow, c.start, c.lastData = number, f, at, at
+	c.firstFIN, c.windowSide, c.idle = -1, -1, -1
 	for i := range c.ends {
-		c.ends[i] = end{ack: -1, acked: -1, fin: -1, told: -1}
+		e := &c.ends[i]
+		e.ack, e.acked, e.fin, e.told = -1, -1, -1, -1
 		c.finAt[i] = -1
 	}
 }
@@ -200,7 +207,9 @@ func (c *conn) sent(st *step, seg *tcp.Segment, s *flow.Sighting, at int64, f fa
 		return
 	}
 	c.countTTL(seg, x)
-	c.contradict(x, at)
+	if e.rst != nil {
+		c.contradict(x, at)
+	}
 	if seg.Flags.Has(tcp.SYN|tcp.ACK) && s.RepeatOnly && e.acked >= 1 {
 		e.repeatedSYNACK = true
 	}
@@ -253,13 +262,17 @@ func (c *conn) sent(st *step, seg *tcp.Segment, s *flow.Sighting, at int64, f fa
 		if !e.hasAck || e.ackAbs.Before(seg.Ack) {
 			e.ackAbs, e.hasAck = seg.Ack, true
 		}
-		c.acksFIN(st, seg, s, x)
+		if o.fin >= 0 {
+			c.acksFIN(st, seg, s, x)
+		}
 	}
 	c.offersWindow(st, seg, x)
 	if n.Kind == flow.CHALLENGEACK && st.role == roleNone {
 		st.role = roleChallenge
 	}
-	c.advanceSender(st, seg, x)
+	if e.state != tcp.Established || seg.Flags&(tcp.SYN|tcp.FIN) != 0 {
+		c.advanceSender(st, seg, x)
+	}
 	if c.windowSide == int8(1-x) {
 		// Who got the RST goes on.
 		c.notes = append(c.notes, c.windowRST+", and "+string(who(x))+" goes on: it was not reset")
@@ -330,7 +343,7 @@ func (c *conn) repeated(s *flow.Sighting, x int, at int64) {
 // though its sender had gone on: it came out of order, or a copy before it was
 // lost ahead of the capture.
 func (c *conn) fills(seg *tcp.Segment, x int) bool {
-	return !seg.Seq.Before(c.flow.Numbers(c.flowEnd(1 - x)).RcvNxt)
+	return !seg.Seq.Before(c.flow.RcvNxt(c.flowEnd(1 - x)))
 }
 
 // name is the main name of a sighting, as a filter takes it.
@@ -360,8 +373,8 @@ func (b *backoff) add(interval int64) {
 // outdated reports whether the receiver throws a segment away because its
 // timestamp is older than what it heard last (RFC 7323 §5.3).
 func (c *conn) outdated(seg *tcp.Segment, x int) bool {
-	n := c.flow.Numbers(c.flowEnd(1 - x))
-	return n.TSRecent != 0 && n.Timestamps && seg.Options.Timestamps && int32(seg.Options.TSVal-n.TSRecent) < 0
+	recent, used := c.flow.TSRecent(c.flowEnd(1 - x))
+	return recent != 0 && used && seg.Options.Timestamps && int32(seg.Options.TSVal-recent) < 0
 }
 
 // sendsFIN takes the first FIN of an end; last is its position.
@@ -510,7 +523,7 @@ func (c *conn) deliver(seg *tcp.Segment, s *flow.Sighting, at int64, f fate, exp
 	}
 	if ack > e.acked {
 		e.acked = ack
-		if e.nxt <= ack {
+		if e.nxt <= ack && e.stuck > 0 {
 			e.stuck, e.backoff = 0, backoff{}
 		}
 	}

@@ -259,6 +259,23 @@ var endingTests = []struct {
 			s RST seq=201`,
 	},
 	{
+		name: "data after close and a FIN behind it, before the RST is there", want: "reset server server data-after-close FIN_WAIT_2 seen", states: "CLOSED CLOSED",
+		script: request + `
+			s FIN
+			c DATA 10
+			c FIN
+			s RST`,
+	},
+	{
+		name: "a FIN to who no longer knows the connection, behind data that was acknowledged", want: "reset server server unknown-connection CLOSED inferred",
+		script: request + `
+			s FIN
+			c DATA 10
+			s ACK
+			c FIN
+			s RST`,
+	},
+	{
 		name: "data long after close", want: "reset client client data-after-close - seen",
 		script: request + `
 			c FIN

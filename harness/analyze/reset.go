@@ -34,19 +34,25 @@ func formOf(seg *tcp.Segment) form {
 
 // provoked is the segment that a RST answers: it reached the RST's sender, asks
 // for its number, and had no other answer. It is nil where there is none; a
-// mere ACK asks for nothing, and is not taken for it.
+// mere ACK asks for nothing, and is not taken for it. A FIN is not it where data
+// before it had no answer either: what came first is answered first.
 func (e *end) provoked(seg *tcp.Segment) *received {
+	var fin *received
 	for i := range uint8(len(e.recent)) {
 		r := &e.recent[(e.recentNext+recents-1-i)%recents]
-		if r.at == 0 || !r.has || r.ack != seg.Seq {
-			continue
-		}
+		asks := r.syn && !e.spoke || r.carries && (e.ack < r.end || e.sentAt < r.at) || r.asks && e.sentAt < r.at
 		switch {
-		case r.syn && !e.spoke, r.carries && (e.ack < r.end || e.sentAt < r.at), r.asks && e.sentAt < r.at:
+		case r.at == 0 || !r.has || r.ack != seg.Seq || !asks:
+		case r.fresh:
 			return r
+		case fin != nil:
+		case !r.fin:
+			return r
+		default:
+			fin = r
 		}
 	}
-	return nil
+	return fin
 }
 
 // merelyACK reports whether what reached the end last is an ACK that asks for

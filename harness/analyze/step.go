@@ -83,11 +83,11 @@ const (
 
 // steps are those of one connection.
 type steps struct {
+	drafted       int  // where in tail the draft is
+	tails         int  // how many stand before it
+	all           bool // --explain
 	head, telling []step
-	tail          []step // a ring of one more than are kept: the draft
-	drafted       int    // where in it that is
-	tails         int    // how many stand before it
-	all           bool   // --explain
+	tail          [tailSteps + 1]step // a ring of what is kept and the draft
 }
 
 // draft is where the next step is written, until keep decides what becomes of
@@ -101,6 +101,9 @@ func (l *steps) keep() {
 	case l.all && len(l.head) < explainSteps, len(l.head) < headSteps:
 		l.head = append(l.head, *s)
 	case s.role.telling() && len(l.telling) < tellingSteps:
+		if l.telling == nil {
+			l.telling = make([]step, 0, 4) // what a short connection needs
+		}
 		l.telling = append(l.telling, *s)
 	default:
 		if l.drafted++; l.drafted == len(l.tail) {
@@ -112,8 +115,8 @@ func (l *steps) keep() {
 
 // reset empties the lists, and keeps their room.
 func (l *steps) reset() {
-	if l.tail == nil {
-		l.head, l.tail = make([]step, 0, headSteps), make([]step, tailSteps+1)
+	if l.head == nil {
+		l.head = make([]step, 0, headSteps)
 	}
 	l.head, l.telling, l.drafted, l.tails = l.head[:0], l.telling[:0], 0, 0
 }

@@ -132,7 +132,9 @@ func senseless(seg *tcp.Segment) bool {
 // arrive finds the connection of a segment that left its end. It is nil where
 // the segment belongs to one that was handed out.
 func (t *table) arrive(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
-	t.advance(at)
+	if at > t.now {
+		t.advance(at)
+	}
 	t.packets++
 	if t.reopened > 0 && t.ofBefore(seg) {
 		t.afterwards++
@@ -148,7 +150,9 @@ func (t *table) arrive(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 	if c.done() && side(s) == 1 {
 		t.answersAnother(c, seg)
 	}
-	t.matches(c, seg, s)
+	if t.filter != nil {
+		t.matches(c, seg, s)
+	}
 	return c
 }
 
@@ -165,7 +169,7 @@ func (t *table) answersAnother(c *conn, seg *tcp.Segment) {
 }
 
 func (t *table) matches(c *conn, seg *tcp.Segment, s *flow.Sighting) {
-	if t.filter != nil && !c.filtered {
+	if !c.filtered {
 		conn := s.Conn
 		s.Conn = 1 // every connection counts for itself
 		c.filtered = t.filter.Matches(seg, s)
@@ -224,18 +228,20 @@ func (t *table) deliver(c *conn, seg *tcp.Segment, s *flow.Sighting, at int64, s
 		c.deliver(seg, s, at, st.fate, 0, false, false, 0)
 		return
 	}
-	before := c.flow.Numbers(c.flowEnd(receiver))
+	to := c.flowEnd(receiver)
+	before := c.flow.RcvNxt(to)
 	old := !seg.Flags.Has(tcp.RST) && c.outdated(seg, side(s))
 	if old && seg.SeqLen() > 0 {
 		return // thrown away (RFC 7323 §5.3)
 	}
-	t.flow.Deliver(seg, s)
 	if seg.Flags.Has(tcp.RST) {
-		st.role = c.receivesRST(seg, s, at, st.fate, before.RcvNxt, before.RcvNxt != 0, max(before.RcvWnd, 1))
+		window := max(c.flow.Numbers(to).RcvWnd, 1)
+		t.flow.Deliver(seg, s)
+		st.role = c.receivesRST(seg, s, at, st.fate, before, before != 0, window)
 		return
 	}
-	after := c.flow.Numbers(c.flowEnd(receiver)).RcvNxt
-	c.deliver(seg, s, at, st.fate, before.RcvNxt, before.RcvNxt != 0, old, after)
+	t.flow.Deliver(seg, s)
+	c.deliver(seg, s, at, st.fate, before, before != 0, old, c.flow.RcvNxt(to))
 }
 
 // schedule has a connection looked at again where it may be over by itself.
@@ -294,7 +300,7 @@ func (t *table) bury(c *conn) {
 	g := tombstone{key: c.flow.Hash(), until: t.now + int64(lingers)}
 	x := lower(c.flow.Opener().Addr, c.flow.Accepter().Addr)
 	for i := range c.ends {
-		g.nxt[x^i], g.known[x^i] = c.flow.Numbers(c.flowEnd(i)).SndNxt, c.ends[i].heard
+		g.nxt[x^i], g.known[x^i] = c.flowEnd(i).SndNxt(), c.ends[i].heard
 	}
 	t.late.add(g)
 	t.drop(c)
@@ -332,7 +338,7 @@ func (t *table) ofBefore(seg *tcp.Segment) bool {
 	if !c.ends[end].heard {
 		return old < 1<<16 && !seg.Flags.Has(tcp.SYN)
 	}
-	return old < abs(seg.Seq.Diff(c.flow.Numbers(c.flowEnd(end)).SndNxt))
+	return old < abs(seg.Seq.Diff(c.flowEnd(end).SndNxt()))
 }
 
 func abs(n int) int { return max(n, -n) }
@@ -348,11 +354,10 @@ func (t *table) emit(c *conn) {
 // seenSize is how many frames are remembered to tell a copy from a repeat.
 const seenSize = 1 << 12
 
-// fingerprint is a frame that was seen.
+// fingerprint is a frame that was seen: small, since each frame looks at one.
 type fingerprint struct {
-	hash   uint64
-	at     int64
-	source int32
+	hash uint64 // its lowest sixteen bits are the source
+	at   int64
 }
 
 // How long after a frame another is taken for the same one: it was captured on
@@ -376,13 +381,14 @@ func (t *table) twice(seg *tcp.Segment, at int64, source int) bool {
 		sum = mix(sum, 1)
 	}
 	f := &t.seen[sum%seenSize]
+	sum = sum&^0xffff | uint64(source)&0xffff
 	before := *f
-	f.hash, f.at, f.source = sum, at, int32(source)
-	if before.hash != sum || at < before.at {
+	f.hash, f.at = sum, at
+	if (before.hash^sum)>>16 != 0 || at < before.at {
 		return false
 	}
 	within := sameMachine
-	if before.source != int32(source) && (id != 0 || seg.Options.Timestamps) {
+	if before.hash != sum && (id != 0 || seg.Options.Timestamps) {
 		within = otherFile
 	}
 	return at-before.at <= int64(within)

@@ -191,6 +191,8 @@ func (t *table) forge(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 		return nil
 	}
 	t.packets++
-	t.matches(c, seg, s)
+	if t.filter != nil {
+		t.matches(c, seg, s)
+	}
 	return c
 }
