@@ -144,6 +144,9 @@ address, which is not in 127.0.0.0/8, is the difference.
 func insideHost(s *harness.Stage, reuse int, byLoopback bool) {
 	s.Client.Sysctl("net.ipv4.tcp_tw_reuse", strconv.Itoa(reuse))
 	s.Client.Sysctl(reuseDelay, "1")
+	// The ACK of the FIN may come behind the other FIN, TIME_WAIT answers it, and the RST
+	// to that answer would end TIME_WAIT before it can stand in the way.
+	s.Client.Sysctl("net.ipv4.tcp_rfc1337", "1")
 	s.Client.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %[1]d", clientPort))
 	client, other := s.Client.Peer(), s.Client.NewPeer("listener")
 	connect := func() bool { return client.Connect(s.Client, 8080) }
