@@ -16,11 +16,15 @@ import (
 // address, which the loopback device carries, and to the loopback address.
 var OwnHost = []harness.Scenario{ownHost(1), ownHost(2), loopback(0), loopback(1), loopback(2)}
 
+var insideHostRefs = []string{"RFC 9293 §3.6.1", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"}
+
+// onClient is the play with another sysctl on the client.
+func onClient(key, value string) harness.Variant {
+	return harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: key, Value: value}}}
+}
+
 func ownHost(reuse int) harness.Scenario {
-	set := func(key, value string) harness.Variant {
-		return harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: key, Value: value}}}
-	}
-	free := set("net.ipv4.tcp_max_tw_buckets", "0")
+	free := onClient("net.ipv4.tcp_max_tw_buckets", "0")
 	sc := harness.Scenario{
 		Name:    fmt.Sprintf("wait/connect-inside-host-in-time-wait{tcp_tw_reuse=%d}", reuse),
 		Summary: "A program connects to its own host's address and closes first, and then connects again from the same port.",
@@ -46,7 +50,7 @@ column of the loopback is wait/connect-to-loopback-in-time-wait.
   TIME_WAIT                    CLOSED
   connect() ?
 `,
-		Refs:  []string{"RFC 9293 §3.6.1", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
+		Refs:  insideHostRefs,
 		Needs: []harness.Need{{Sysctl: reuseDelay}},
 		Play:  func(s *harness.Stage) { insideHost(s, reuse, false) },
 	}
@@ -66,7 +70,7 @@ column of the loopback is wait/connect-to-loopback-in-time-wait.
 				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 1))
 			},
-			Refute: set("net.ipv4.tcp_tw_reuse", "2"),
+			Refute: onClient("net.ipv4.tcp_tw_reuse", "2"),
 		}}
 		return sc
 	}
@@ -76,7 +80,7 @@ column of the loopback is wait/connect-to-loopback-in-time-wait.
 			g.Expect(Call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
 			g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 0))
 		},
-		Refute: set("net.ipv4.tcp_tw_reuse", "1"),
+		Refute: onClient("net.ipv4.tcp_tw_reuse", "1"),
 	}, {
 		Says: "it is TIME_WAIT that stands in the way: one connection was opened, and no more",
 		Judge: func(g Gomega, r *record.Run) {
@@ -88,17 +92,15 @@ column of the loopback is wait/connect-to-loopback-in-time-wait.
 }
 
 func loopback(reuse int) harness.Scenario {
-	set := func(key, value string) harness.Variant {
-		return harness.Variant{Sysctls: []harness.Sysctl{{Host: "client", Key: key, Value: value}}}
-	}
 	sc := harness.Scenario{
 		Name:    fmt.Sprintf("wait/connect-to-loopback-in-time-wait{tcp_tw_reuse=%d}", reuse),
 		Summary: "A program connects to 127.0.0.1 or ::1 and closes first, and then connects again from the same port.",
 		Doc: `
 This is what tcp_tw_reuse=2, the stock since 4.19, is for: a connection from loopback to
 loopback may take over one in TIME_WAIT for a port that the kernel chooses
-(tcp_twsk_unique), and no other may. With 0 it may not either. What wait/connect-inside-host-in-time-wait shows of the host's own
-address, which is not in 127.0.0.0/8, is the difference.
+(tcp_twsk_unique), and no other may. With 0 it may not either. What
+wait/connect-inside-host-in-time-wait shows of the host's own address, which is not in
+127.0.0.0/8, is the difference.
 
   client                       client, another process
   connect() = 0  ── lo ──────► listen(), accept()
@@ -106,7 +108,7 @@ address, which is not in 127.0.0.0/8, is the difference.
   TIME_WAIT                    CLOSED
   connect() ?
 `,
-		Refs:  []string{"RFC 9293 §3.6.1", "RFC 6191", "tcp_twsk_unique", "__inet_hash_connect"},
+		Refs:  insideHostRefs,
 		Needs: []harness.Need{{Sysctl: reuseDelay}},
 		Play:  func(s *harness.Stage) { insideHost(s, reuse, true) },
 	}
@@ -117,7 +119,7 @@ address, which is not in 127.0.0.0/8, is the difference.
 				g.Expect(Call(g, r, "client", "connect", 2).Errno).To(Equal("EADDRNOTAVAIL"))
 				g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 0))
 			},
-			Refute: set("net.ipv4.tcp_tw_reuse", "2"),
+			Refute: onClient("net.ipv4.tcp_tw_reuse", "2"),
 		}}
 		return sc
 	}
@@ -127,14 +129,14 @@ address, which is not in 127.0.0.0/8, is the difference.
 			g.Expect(Call(g, r, "client", "connect", 2).Errno).To(BeEmpty())
 			g.Expect(r).To(HaveDelta("client", "TcpExt.TWRecycled", 1))
 		},
-		Refute: set("net.ipv4.tcp_tw_reuse", "0"),
+		Refute: onClient("net.ipv4.tcp_tw_reuse", "0"),
 	}, {
 		Says: "it is no new port: TIME_WAIT stood on the one that the client may choose",
 		Judge: func(g Gomega, r *record.Run) {
 			g.Expect(r).To(HaveDelta("client", "TcpExt.TW", 1))
 			g.Expect(r).To(HaveDelta("client", "Tcp.PassiveOpens", 2))
 		},
-		Refute: set("net.ipv4.tcp_max_tw_buckets", "0"),
+		Refute: onClient("net.ipv4.tcp_max_tw_buckets", "0"),
 	}}
 	return sc
 }
