@@ -6,9 +6,6 @@ type Audit struct {
 	// Roles are the processes, of whatever caller, that run as a keeper or as a
 	// host's init, by name and number.
 	Roles []string
-	// Namespaces is how many network namespaces the kernel has objects for, −1 where
-	// this process may not know.
-	Namespaces int
 	// Threads counts this process's threads by their network namespace.
 	Threads map[string]int
 	// Links and Mounts are those of this process's own namespaces.

@@ -5,15 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/lastack/lastack/netenv/keeper"
+	"github.com/lastack/lastack/netenv/keeper/hostinit"
 )
 
 // TakeAudit looks. It reads files under /proc and /sys and starts nothing.
 func TakeAudit() (Audit, error) {
-	a := Audit{Namespaces: namespaceObjects(), Threads: map[string]int{}}
+	a := Audit{Threads: map[string]int{}}
 	var err error
 	if a.Roles, err = roles(); err != nil {
 		return a, err
@@ -62,29 +62,10 @@ func roles() ([]string, error) {
 			continue // it has just ended
 		}
 		name, _, _ := strings.Cut(string(text), "\x00")
-		if name == keeper.RoleKeeper || name == keeper.RoleHost {
+		if name == keeper.RoleKeeper || name == hostinit.Role {
 			found = append(found, name+" "+filepath.Base(filepath.Dir(file)))
 		}
 	}
 	slices.Sort(found)
 	return found, nil
-}
-
-// namespaceObjects asks the kernel's allocator, which only root may. The counts of
-// objects lag behind where the kernel keeps some in stock for each processor, so
-// they are to be compared after a while, with some slack.
-func namespaceObjects() int {
-	text, err := os.ReadFile("/proc/slabinfo")
-	if err != nil {
-		return -1
-	}
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) > 1 && fields[0] == "net_namespace" {
-			if n, err := strconv.Atoi(fields[1]); err == nil {
-				return n
-			}
-		}
-	}
-	return -1
 }

@@ -71,14 +71,15 @@ func doomed() error {
 }
 
 // Whatever the caller is doing when it is killed, a second later there is no
-// process of it, and no namespace, also none that a socket holds.
+// process of it. That its namespaces are gone too, the suite of the tool asks the
+// kernel by their handles: counts of the allocator's are too coarse, because a
+// processor's own slabs count as full.
 func TestCallerKilled(t *testing.T) {
 	startKeeper(t) // or skip
 	rounds := 12
 	if testing.Short() {
 		rounds = 3
 	}
-	before := namespaceObjects()
 	for range rounds {
 		marker := fmt.Sprintf("LASTACK_TEST_MARKER=%d-%d", os.Getpid(), rand.Uint64())
 		cmd := exec.Command("/proc/self/exe")
@@ -108,19 +109,6 @@ func TestCallerKilled(t *testing.T) {
 		if took := time.Since(killed); took > crashLimit {
 			t.Errorf("the last process was gone after %v: %v", took, family)
 		}
-	}
-	// The kernel frees namespaces in the background; a socket would hold one for
-	// minutes.
-	deadline := time.Now().Add(crashLimit)
-	after := namespaceObjects()
-	for after > before+2 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-		after = namespaceObjects()
-	}
-	if others, err := roles(); err == nil && len(others) > 1 {
-		t.Logf("other keepers run beside this test, namespaces are not compared: %v", others)
-	} else if after > before+2 {
-		t.Errorf("%d namespaces before, %d after", before, after)
 	}
 }
 

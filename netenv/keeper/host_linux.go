@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/lastack/lastack/netenv/keeper/hostinit"
 )
 
 const (
@@ -478,7 +480,7 @@ func (h *host) settle() error {
 			return at(StepNamespace, fmt.Errorf("make pid namespace: %w", err))
 		}
 		var err error
-		c, err = h.keeper.nursery.start(h.keeper.binary, []string{RoleHost}, attr)
+		c, err = h.keeper.nursery.start(h.keeper.binary, []string{hostinit.Role}, attr)
 		return err
 	})
 	unix.Close(pair[1]) // so that the init's death is seen on the other end
@@ -489,7 +491,7 @@ func (h *host) settle() error {
 	h.running.Lock()
 	h.init = &hostInit{child: c, fd: pair[0]}
 	h.running.Unlock()
-	return askInit(pair[0], 0)
+	return hostinit.Ask(pair[0], 0)
 }
 
 // forget drops a child that has ended.
@@ -518,7 +520,7 @@ func (h *host) signalAll(number syscall.Signal) error {
 	}
 	var errs []error
 	if h.init != nil {
-		errs = append(errs, askInit(h.init.fd, number))
+		errs = append(errs, hostinit.Ask(h.init.fd, number))
 	}
 	for _, c := range h.children() {
 		if c.inInit {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/lastack/lastack/netenv/keeper/hostinit"
 )
 
 const (
@@ -49,9 +51,9 @@ func (k *keeper) nextLink() int { return firstLink + int(k.links.Add(1)) }
 
 // runKeeper serves until the control socket ends.
 func runKeeper() int {
-	deafen()
+	hostinit.Deafen()
 	dropInherited()
-	conn, err := newConn(ControlFD)
+	conn, err := newConn(hostinit.ControlFD)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lastack keeper:", err)
 		return 1
@@ -82,7 +84,7 @@ func dropInherited() {
 	}
 	for _, file := range files {
 		fd, err := strconv.Atoi(file.Name())
-		if err != nil || fd <= ControlFD {
+		if err != nil || fd <= hostinit.ControlFD {
 			continue
 		}
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -100,8 +102,8 @@ func furnishKeeper(conn *Conn) (*keeper, Hello, error) {
 	}
 	// Without a /proc of its own the keeper sees its threads in that of the caller,
 	// which will do where a container does not let it mount one.
-	if err := mountProc(); err != nil {
-		hello.Proc = err.Error()
+	if err := hostinit.MountProc(); err != nil {
+		hello.Proc = at(StepMount, err).Error()
 	}
 	// The namespace is new, so no link has had an address yet.
 	for _, key := range []string{"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6"} {

@@ -18,15 +18,6 @@ func privateMounts() error {
 	return nil
 }
 
-// mountProc mounts a /proc of the calling process's pid namespace.
-func mountProc() error {
-	err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-	if err != nil {
-		return at(StepMount, fmt.Errorf("mount /proc: %w", err))
-	}
-	return nil
-}
-
 // enterNewMounts gives the calling thread a mount namespace in which /etc/hosts
 // names the hosts of the lab. The file lies on a tmpfs of its own; /proc lends its
 // place for a moment, as it is the one directory that is surely there, and the

@@ -10,16 +10,9 @@ import (
 	"time"
 )
 
-// The names under which the binary runs in another role.
-const (
-	// RoleKeeper serves requests on descriptor 3 until it ends.
-	RoleKeeper = "lastack-keeper"
-	// RoleHost is process 1 of a host that runs a user's programs.
-	RoleHost = "lastack-host"
-)
-
-// ControlFD is the descriptor on which a role finds its control socket.
-const ControlFD = 3
+// RoleKeeper is the name under which the binary serves requests on
+// hostinit.ControlFD until that ends.
+const RoleKeeper = "lastack-keeper"
 
 // MaxHosts bounds a lab, so that all descriptors of one fit into one message.
 const MaxHosts = 40

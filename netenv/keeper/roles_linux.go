@@ -1,17 +1,6 @@
 package keeper
 
-import "os"
+import "github.com/lastack/lastack/netenv/keeper/hostinit"
 
-// init gives the process its other role, before any other package of this module
-// has run a line. In a process with any other name it does nothing.
-func init() {
-	if len(os.Args) == 0 {
-		return
-	}
-	switch os.Args[0] {
-	case RoleKeeper:
-		os.Exit(runKeeper())
-	case RoleHost:
-		os.Exit(runHostInit())
-	}
-}
+// init runs before any package of this module but hostinit has run a line.
+func init() { hostinit.TakeOver(RoleKeeper, runKeeper) }

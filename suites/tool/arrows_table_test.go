@@ -36,8 +36,9 @@ var arrows = []row{
 	{room: "internal/nearest"},   // which word was meant; it knows no room, nor do the next two
 	{room: "internal/shell"},     // a command as a shell reads it
 	{room: "internal/wholefile"}, // files that get their name only once they are whole
-	{room: "netenv", to: []string{"netenv/keeper"}},
-	{room: "netenv/keeper"}, // a leaf: its init decides whether this process is a keeper, before anything else begins
+	{room: "netenv", to: []string{"netenv/keeper", "netenv/keeper/hostinit"}},
+	{room: "netenv/keeper", to: []string{"netenv/keeper/hostinit"}}, // its init decides whether this process is a keeper, before anything else begins
+	{room: "netenv/keeper/hostinit"},                                // a leaf: it is begun twice a lab, before even net is
 
 	// Records and captures to test with. Only tests may import it, and any may.
 	{room: "harness/internal/recordtest", to: []string{"harness/record"}, testSupport: true},

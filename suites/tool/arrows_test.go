@@ -100,8 +100,8 @@ func TestArrowsFindBreaches(t *testing.T) {
 		},
 		{
 			name:     "out of a leaf",
-			packages: []goPackage{{ImportPath: module + "/netenv/keeper", Imports: []string{module + "/netenv"}}},
-			want:     []string{"netenv/keeper imports netenv: it is a leaf and has no arrows"},
+			packages: []goPackage{{ImportPath: module + "/netenv/keeper/hostinit", Imports: []string{module + "/netenv"}}},
+			want:     []string{"netenv/keeper/hostinit imports netenv: it is a leaf and has no arrows"},
 		},
 		{
 			name:     "a room that the table does not know",

@@ -1,4 +1,4 @@
-package keeper
+package hostinit
 
 import (
 	"bytes"
@@ -14,18 +14,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runHostInit is process 1 of a host that runs a user's programs. It takes over
-// what they leave behind, passes signals on to all of them, and takes them with it
-// when the keeper closes the control socket.
-func runHostInit() int {
+// Role is the name of a process that is the init of a host: its argument 0.
+const Role = "lastack-host"
+
+// ControlFD is the descriptor on which a keeper, and the init of a host, finds the
+// socket that it is told by.
+const ControlFD = 3
+
+func init() { TakeOver(Role, run) }
+
+// TakeOver gives the process its other role, where its name says so, and does not
+// return. It is for an init. What a role mounts is its own namespaces' matter, so one
+// that was not started as process 1 of them is refused.
+func TakeOver(role string, run func() int) {
+	if len(os.Args) == 0 || os.Args[0] != role {
+		return
+	}
+	if os.Getpid() != 1 {
+		fmt.Fprintf(os.Stderr, "%s: this name is for process 1 of a namespace that lastack made\n", role)
+		os.Exit(2)
+	}
+	os.Exit(run())
+}
+
+// run is process 1 of a host that runs a user's programs. It takes over what they
+// leave behind, passes signals on to all of them, and takes them with it when the
+// keeper closes the control socket.
+func run() int {
 	// The kernel buries children whose end nobody wants to hear of.
 	signal.Ignore(syscall.SIGCHLD)
-	deafen()
+	Deafen()
 	unix.CloseOnExec(ControlFD)
 	// A program that looks under /sys finds its host's links there. It is a
 	// convenience, and refused in some containers.
 	_ = unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "")
-	if err := tellInit(mountProc()); err != nil {
+	if err := tell(MountProc()); err != nil {
 		return 1
 	}
 	for {
@@ -37,7 +60,7 @@ func runHostInit() int {
 		if err != nil || n == 0 {
 			return 0
 		}
-		if tellInit(signalOthers(syscall.Signal(number[0]))) != nil {
+		if tell(signalOthers(syscall.Signal(number[0]))) != nil {
 			return 1
 		}
 	}
@@ -94,8 +117,8 @@ func allStopped() bool {
 	return true
 }
 
-// tellInit answers the keeper: an empty text is success.
-func tellInit(err error) error {
+// tell answers the keeper: an empty text is success.
+func tell(err error) error {
 	text := "ok"
 	if err != nil {
 		text = err.Error()
@@ -104,16 +127,26 @@ func tellInit(err error) error {
 	return err
 }
 
-// deafen keeps signals from ending process 1 of a pid namespace before its control
+// MountProc mounts a /proc of the calling process's pid namespace.
+func MountProc() error {
+	err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	if err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	return nil
+}
+
+// Deafen keeps signals from ending process 1 of a pid namespace before its control
 // socket does. They are caught, not ignored: what is ignored stays so in programs.
-func deafen() {
+func Deafen() {
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 }
 
-// askInit sends a signal through a host's init, or with 0 hears whether it is
-// ready, and waits for the answer.
-func askInit(fd int, number syscall.Signal) error {
+// Ask sends a signal to everybody on a host through its init, or with 0 hears
+// whether it is ready, and waits for the answer. It is for the keeper, whose end of
+// the control socket fd is.
+func Ask(fd int, number syscall.Signal) error {
 	if number != 0 {
 		if _, err := unix.Write(fd, []byte{byte(number)}); err != nil {
 			return fmt.Errorf("ask the host's init: %w", err)
