@@ -170,10 +170,8 @@ func orphan(s *probe.Socket) bool {
 // listening looks for a listener among the sockets of the host; port 0 means any
 // that other hosts can reach in the play's address family.
 func (h *Host) listening(port uint16) bool {
-	for _, s := range h.sockets() {
-		switch {
-		case s.State != tcp.Listen:
-		case port == 0 && h.reachable(&s), port != 0 && s.Local.Port() == port:
+	for _, s := range h.listeners() {
+		if port == 0 && h.reachable(&s) || port != 0 && s.Local.Port() == port {
 			return true
 		}
 	}
@@ -193,13 +191,18 @@ func (h *Host) reachable(listener *probe.Socket) bool {
 }
 
 // sockets are what the host's kernel has now; what changes meanwhile may be missed.
-func (h *Host) sockets() []probe.Socket {
+func (h *Host) sockets() []probe.Socket { return h.list((*probe.Diag).Dump) }
+
+// listeners are those of the sockets that listen.
+func (h *Host) listeners() []probe.Socket { return h.list((*probe.Diag).Listeners) }
+
+func (h *Host) list(of func(*probe.Diag, probe.Family) ([]probe.Socket, error)) []probe.Socket {
 	if h.off {
 		return nil
 	}
 	var all []probe.Socket
 	for _, family := range []probe.Family{probe.IPv4, probe.IPv6} {
-		if sockets, err := h.diag.Dump(family); err == nil {
+		if sockets, err := of(h.diag, family); err == nil {
 			all = append(all, sockets...)
 		}
 	}
@@ -213,8 +216,8 @@ func (h *Host) Listens(port uint16) bool { return h.listening(port) }
 // loopback too, which no other host can reach.
 func (h *Host) Listeners() []netip.AddrPort {
 	var all []netip.AddrPort
-	for _, s := range h.sockets() {
-		if s.State == tcp.Listen && !slices.Contains(all, s.Local) {
+	for _, s := range h.listeners() {
+		if !slices.Contains(all, s.Local) {
 			all = append(all, s.Local)
 		}
 	}
@@ -227,9 +230,9 @@ func (h *Host) Listeners() []netip.AddrPort {
 // address family; nil where one can, or nothing listens.
 func (h *Host) Unreachable(port uint16) []netip.AddrPort {
 	var all []netip.AddrPort
-	for _, s := range h.sockets() {
+	for _, s := range h.listeners() {
 		switch {
-		case s.State != tcp.Listen || port != 0 && s.Local.Port() != port:
+		case port != 0 && s.Local.Port() != port:
 		case h.reachable(&s):
 			return nil
 		case !slices.Contains(all, s.Local):

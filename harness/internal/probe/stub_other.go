@@ -26,6 +26,9 @@ func (*Diag) QueryState(_, _ netip.AddrPort) (Socket, error) { return Socket{}, 
 // Dump returns ErrNotLinux.
 func (*Diag) Dump(Family) ([]Socket, error) { return nil, ErrNotLinux }
 
+// Listeners returns ErrNotLinux.
+func (*Diag) Listeners(Family) ([]Socket, error) { return nil, ErrNotLinux }
+
 // Events needs Linux.
 type Events struct{}
 
