@@ -22,6 +22,8 @@ type Fault struct {
 	// Host: it strikes a whole host, not the wire. Without a side it is the one
 	// that is not under test.
 	Host bool
+	// Waits: where it strikes, mostly a timer must run out before anything goes on.
+	Waits bool
 }
 
 // Times of the faults. They are long for a kernel on a wire without delay, and
@@ -39,7 +41,7 @@ var ends = []string{"client", "server", "both"}
 func Faults() []Fault {
 	return []Fault{
 		{Name: "drop", Says: "the segment is lost once", Repairable: true},
-		{Name: "drop-always", Says: "the segment and all its repeats are lost"},
+		{Name: "drop-always", Says: "the segment and all its repeats are lost", Waits: true},
 		{Name: "hold-next", Says: "the segment is overtaken by the next one of its sender", Repairable: true},
 		{Name: "hold-rto", Says: "the segment is overtaken by its own repeat", Repairable: true},
 		{Name: "dup", Says: "the segment comes twice", Repairable: true},
@@ -50,12 +52,12 @@ func Faults() []Fault {
 		{Name: "fin-before", Says: "a FIN in the sender's name comes right before the segment"},
 		{Name: "fin-instead", Says: "a FIN in the sender's name comes in place of the segment"},
 		{Name: "cut", Says: "the stream ends before this byte, with a FIN"},
-		{Name: "silence", Says: "from the segment on nothing is heard", Sides: []string{"to-client", "to-server", "both"}},
+		{Name: "silence", Says: "from the segment on nothing is heard", Sides: []string{"to-client", "to-server", "both"}, Waits: true},
 		{Name: "kill", Says: "the program at the other end is killed", Host: true},
-		{Name: "poweroff", Says: "the other host loses its power", Host: true},
+		{Name: "poweroff", Says: "the other host loses its power", Host: true, Waits: true},
 		{Name: "reboot", Says: "the other host boots anew, and its program does not", Host: true},
-		{Name: "stop", Says: fmt.Sprintf("the program at the other end stands still for %v", stopped), Repairable: true, Host: true},
-		{Name: "unreachable", Says: "a router answers the segment and its repeats with host unreachable"},
+		{Name: "stop", Says: fmt.Sprintf("the program at the other end stands still for %v", stopped), Repairable: true, Host: true, Waits: true},
+		{Name: "unreachable", Says: "a router answers the segment and its repeats with host unreachable", Waits: true},
 	}
 }
 

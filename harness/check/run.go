@@ -330,7 +330,7 @@ func (w *sweep) play(ctx context.Context, list []Cell) error {
 	var all sync.WaitGroup
 	places := make(chan struct{}, w.side())
 	var failed error
-	for i := range list {
+	for _, i := range order(list) {
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
@@ -360,6 +360,20 @@ func (w *sweep) play(ctx context.Context, list []Cell) error {
 		return fmt.Errorf("check: %w", failed)
 	}
 	return nil
+}
+
+// order is the order in which cells are played: first those that mostly wait, so
+// that at the end of the sweep the processors do not wait with them.
+func order(list []Cell) []int {
+	var waiting, busy []int
+	for i := range list {
+		if list[i].Fault.Waits {
+			waiting = append(waiting, i)
+		} else {
+			busy = append(busy, i)
+		}
+	}
+	return append(waiting, busy...)
 }
 
 // confirm plays each cell with a symptom once more: on a busy machine the patience may
