@@ -226,6 +226,20 @@ func TestPartsOfAllCells(t *testing.T) {
 	}
 }
 
+func TestOrder(t *testing.T) {
+	var list []Cell
+	for _, name := range []string{"drop", "silence", "dup", "poweroff", "rst-after", "drop-always"} {
+		f, known := faultNamed(name)
+		if !known {
+			t.Fatal(name)
+		}
+		list = append(list, Cell{Fault: f})
+	}
+	if d := cmp.Diff([]int{1, 3, 5, 0, 2, 4}, order(list)); d != "" {
+		t.Errorf("those that wait first, each kind in its order:\n%s", d)
+	}
+}
+
 func TestSelectionErrors(t *testing.T) {
 	list := points(dialogues(t, "hello"), 1, false)
 	for want, s := range map[string]Selection{

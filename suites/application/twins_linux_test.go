@@ -100,7 +100,7 @@ func (p *pair) acquit(t *testing.T, pool *harness.Pool, dir string, round int) {
 	}
 }
 
-func (p *pair) config(t *testing.T, pool *harness.Pool, dir, which string) check.Config {
+func (p *pair) config(t testing.TB, pool *harness.Pool, dir, which string) check.Config {
 	twin := command(t, dir, []string{strings.ReplaceAll(p.twin, "WHICH", which)})
 	other := command(t, dir, p.other)
 	c := check.Config{
@@ -113,7 +113,7 @@ func (p *pair) config(t *testing.T, pool *harness.Pool, dir, which string) check
 }
 
 // sweep runs a check; nil where it could not be run, which is an error.
-func sweep(t *testing.T, c check.Config) *check.Report {
+func sweep(t testing.TB, c check.Config) *check.Report {
 	t.Helper()
 	r, err := check.Run(t.Context(), c)
 	if err != nil {
@@ -123,7 +123,7 @@ func sweep(t *testing.T, c check.Config) *check.Report {
 	return r
 }
 
-func text(t *testing.T, r *check.Report) string {
+func text(t testing.TB, r *check.Report) string {
 	var b bytes.Buffer
 	if err := r.Text(&b, check.TextOptions{}); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func among(cells, globs []string) bool {
 
 // command makes the words that start a program of testdata, or skips the test where
 // what it needs is missing. Scripts stand in the working directory, which programs see.
-func command(t *testing.T, dir string, words []string) []string {
+func command(t testing.TB, dir string, words []string) []string {
 	t.Helper()
 	language, name, _ := strings.Cut(words[0], "/")
 	switch language {
@@ -164,7 +164,7 @@ func command(t *testing.T, dir string, words []string) []string {
 	return append([]string{file}, words[1:]...)
 }
 
-func interpreter(t *testing.T, name string) string {
+func interpreter(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -174,7 +174,7 @@ func interpreter(t *testing.T, name string) string {
 }
 
 // python is the interpreter itself: what is on PATH may be a script that looks for it.
-func python(t *testing.T) string {
+func python(t testing.TB) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), interpreter(t, "python3"), "-c", "import sys; print(sys.executable)").Output()
 	if err != nil {
@@ -184,7 +184,7 @@ func python(t *testing.T) string {
 }
 
 // programs builds what is to be built of testdata.
-func programs(t *testing.T) string {
+func programs(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	var all sync.WaitGroup
@@ -232,7 +232,7 @@ func compiler() string {
 }
 
 // newPool makes labs possible, or skips the test where this machine has none.
-func newPool(t *testing.T) *harness.Pool {
+func newPool(t testing.TB) *harness.Pool {
 	t.Helper()
 	if d := harness.Doctor(t.Context()); !d.OK() {
 		t.Skip("no labs can be made here; lastack doctor says why")
