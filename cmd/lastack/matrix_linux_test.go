@@ -13,7 +13,7 @@ func TestMatrix(t *testing.T) {
 	t.Run("one cell in detail", func(t *testing.T) {
 		dir := t.TempDir()
 		got := lastack(t.Context(), "matrix", "--state", "TIME_WAIT", "--arrival", "rst-exact", "--ip", "6", "--out", dir)
-		for _, part := range []string{"TIME_WAIT × rst-exact, IPv6: PASS\n", "  state     CLOSED\n", "✱─ RST(client)", "1 cells measured, 1 depart"} {
+		for _, part := range []string{"TIME_WAIT × rst-exact, IPv6: PASS\n", "  state     CLOSED\n", "✱─ RST(client)", "1 cell measured, 1 depart"} {
 			if got.Status != 0 || !strings.Contains(got.Stdout, part) {
 				t.Fatalf("%q is missing: %+v", part, got)
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/flow"
 	"github.com/lastack/lastack/inject/tcp"
 )
@@ -333,7 +334,7 @@ func (c *conn) remarks(r *Connection) {
 		e := &c.ends[x]
 		name := string(who(x))
 		if e.keepalive > 0 {
-			text := fmt.Sprintf("%s of the %s", count(e.keepalive, "keep-alive"), name)
+			text := fmt.Sprintf("%s of the %s", record.Count(e.keepalive, "keep-alive"), name)
 			switch {
 			case e.asked > 0:
 				text += fmt.Sprintf(", the last %d without an answer", e.asked)
@@ -348,7 +349,7 @@ func (c *conn) remarks(r *Connection) {
 				text += ", and still is: its program does not read"
 			}
 			if o := &c.ends[1-x]; o.probes > 0 {
-				text += fmt.Sprintf("; %s of the %s", count(o.probes, "probe"), who(1-x))
+				text += fmt.Sprintf("; %s of the %s", record.Count(o.probes, "probe"), who(1-x))
 			}
 			c.remark(text)
 		}

@@ -26,7 +26,7 @@ func (c *Connection) Ladder(width int, color bool) string {
 			b.WriteString(lines[1])
 		} else {
 			missing := int(c.steps[from].number - c.steps[from-1].number - 1)
-			fmt.Fprintf(&b, "%10s %s\n", "…", count(missing, "segment"))
+			fmt.Fprintf(&b, "%10s %s\n", "…", record.Count(missing, "segment"))
 		}
 		b.WriteString(lines[2])
 		from = to
@@ -90,7 +90,7 @@ func (c *Connection) Explanation(width int) string {
 	for i := range c.steps {
 		s := &c.steps[i]
 		if i > 0 && s.number != c.steps[i-1].number+1 {
-			fmt.Fprintf(&b, "%14s %s\n", "…", count(int(s.number-c.steps[i-1].number-1), "segment"))
+			fmt.Fprintf(&b, "%14s %s\n", "…", record.Count(int(s.number-c.steps[i-1].number-1), "segment"))
 		}
 		arrow := string(who(int(s.from))) + " ► " + string(who(1-int(s.from)))
 		fmt.Fprintf(&b, "%11.3f ms  %s  %s\n", float64(s.at)/1e6, arrow, c.text(s))
@@ -180,7 +180,7 @@ func (c *Connection) meaning(s *step, i int) string {
 func plain(s *step, me, you string) string {
 	switch s.kind {
 	case flow.DATA:
-		return fmt.Sprintf("%s of data", count(int(s.length), "byte"))
+		return fmt.Sprintf("%s of data", record.Count(int(s.length), "byte"))
 	case flow.DUPACK:
 		return "an ACK that says nothing new"
 	case flow.ACK:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/flow"
 	"github.com/lastack/lastack/inject/tcp"
 )
@@ -109,9 +110,9 @@ func (c *conn) cause(seg *tcp.Segment, x int, at int64) ResetCause {
 			if e.asked == 1 {
 				r.Confidence = Inferred
 			}
-			r.Evidence = fmt.Sprintf("%s of the %s had no answer, and then it gave up with a RST", count(e.asked, "probe"), name)
+			r.Evidence = fmt.Sprintf("%s of the %s had no answer, and then it gave up with a RST", record.Count(e.asked, "probe"), name)
 		case e.stuck > 0:
-			r.Evidence = fmt.Sprintf("a RST with ACK from the %s after %s without an answer: it gave up, or its program threw the connection away", name, count(e.stuck, "repeat"))
+			r.Evidence = fmt.Sprintf("a RST with ACK from the %s after %s without an answer: it gave up, or its program threw the connection away", name, record.Count(e.stuck, "repeat"))
 		case o.bytes > 0 && seg.Ack.Diff(c.flowEnd(1-x).Absolute(1)) > 0:
 			switch {
 			case e.zero:
@@ -333,13 +334,6 @@ func off(by int) string {
 		return fmt.Sprintf("%d below the one that is expected", -by)
 	}
 	return fmt.Sprintf("%d above the one that is expected, beyond the window", by)
-}
-
-func count(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // notesKept bounds what is noted of one connection while it is open, lest it grow

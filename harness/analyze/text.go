@@ -148,7 +148,7 @@ func (t *Text) overview(totals Totals) string {
 	for _, f := range totals.Files {
 		names = append(names, record.Printable(f))
 	}
-	of := fmt.Sprintf("%s in %s of %s", count(t.count, "connection"), count(totals.Packets, "packet"), strings.Join(names, ", "))
+	of := fmt.Sprintf("%s in %s of %s", record.Count(t.count, "connection"), record.Count(totals.Packets, "packet"), strings.Join(names, ", "))
 	t.paragraph(&b, "", of)
 	var skipped []string
 	for _, reason := range slices.Sorted(maps.Keys(totals.Skipped)) {
@@ -246,7 +246,7 @@ func (t *Text) connection(c *Connection) string {
 	if c.Reset != nil {
 		t.paragraph(&b, "  ", fmt.Sprintf("%s (%s)", c.Reset.Evidence, c.Reset.Confidence))
 	}
-	facts := []string{fmt.Sprintf("%s from %s to %s UTC, %d and %d bytes of data", count(c.Packets, "segment"),
+	facts := []string{fmt.Sprintf("%s from %s to %s UTC, %d and %d bytes of data", record.Count(c.Packets, "segment"),
 		c.Start.Format("2006-01-02 15:04:05.000"), c.End.Format("15:04:05.000"), c.Bytes.Client, c.Bytes.Server)}
 	if c.Confidence != Seen {
 		facts = append(facts, fmt.Sprintf("that it ended so is %s", map[Confidence]string{Inferred: "inferred", Guess: "a guess"}[c.Confidence]))

@@ -51,10 +51,10 @@ func (r *Report) Summary(out io.Writer) error {
 	fmt.Fprintf(&b, "## lastack check: %s\n\n", r.Verdict)
 	fmt.Fprintf(&b, "<pre>%s</pre>\n\n", html.EscapeString(matrix.String()))
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "### %s: %s, repeated %s\n\n", f.Symptom, count(len(f.Cells), "cell"), f.Replays)
+		fmt.Fprintf(&b, "### %s: %s, repeated %s\n\n", f.Symptom, record.Count(len(f.Cells), "cell"), f.Replays)
 		fmt.Fprintf(&b, "<pre>%s: %s\n\n%s\nagain: %s</pre>\n\n", plain(f.Cells[0]), plain(f.Sentence), html.EscapeString(printableLines(f.Ladder)), plain(f.Repro))
 	}
-	fmt.Fprintf(&b, "%s, %d inconclusive, %d unrepeatable, %.1f cells per second\n", count(len(r.Cells), "cell"), r.Inconclusive, len(r.Unrepeatable), r.CellsPerS)
+	fmt.Fprintf(&b, "%s, %d inconclusive, %d unrepeatable, %.1f cells per second\n", record.Count(len(r.Cells), "cell"), r.Inconclusive, len(r.Unrepeatable), r.CellsPerS)
 	if r.Partial {
 		b.WriteString("\n**Partial**: not all cells were played.\n")
 	}

@@ -107,7 +107,7 @@ func tame(row string) string {
 }
 
 func (t *printer) finding(f FindingReport) {
-	fmt.Fprintf(t.w, "\n%s  %s, repeated %s\n", t.o.paint(red, string(f.Symptom)), count(len(f.Cells), "cell"), f.Replays)
+	fmt.Fprintf(t.w, "\n%s  %s, repeated %s\n", t.o.paint(red, string(f.Symptom)), record.Count(len(f.Cells), "cell"), f.Replays)
 	t.wrapped("  ", "  ", f.Cells[0]+": "+f.Sentence)
 	if len(f.Cells) > 1 {
 		t.wrapped("  also ", "       ", few(f.Cells[1:]))
@@ -159,26 +159,19 @@ func (t *printer) unjudged(r *Report) {
 		t.wrapped("", "", "--ignore REGEXP leaves such parts out; --judge COMMAND decides by itself")
 	}
 	for _, f := range r.Unrepeatable {
-		fmt.Fprintf(t.w, "\n%s  %s, unrepeatable (%s): it does not count\n", t.o.paint(yellow, string(f.Symptom)), count(len(f.Cells), "cell"), f.Replays)
+		fmt.Fprintf(t.w, "\n%s  %s, unrepeatable (%s): it does not count\n", t.o.paint(yellow, string(f.Symptom)), record.Count(len(f.Cells), "cell"), f.Replays)
 		t.wrapped("  ", "  ", few(f.Cells)+": "+f.Sentence)
 		fmt.Fprintf(t.w, "  again:    %s\n", record.Printable(f.Repro))
 	}
 	if failed := slices.DeleteFunc(slices.Clone(r.Cells), func(c CellReport) bool { return c.Verdict != record.Error }); len(failed) > 0 {
-		fmt.Fprintf(t.w, "\n%s  %s could not be played\n", t.o.paint(red, "ERROR"), count(len(failed), "cell"))
+		fmt.Fprintf(t.w, "\n%s  %s could not be played\n", t.o.paint(red, "ERROR"), record.Count(len(failed), "cell"))
 		t.wrapped("  ", "  ", failed[0].Cell+": "+failed[0].Note)
 	}
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func (t *printer) summary(r *Report) {
 	fmt.Fprintln(t.w)
-	parts := []string{count(len(r.Findings), "finding")}
+	parts := []string{record.Count(len(r.Findings), "finding")}
 	if n := len(r.Unrepeatable); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d unrepeatable", n))
 	}
@@ -192,7 +185,7 @@ func (t *printer) summary(r *Report) {
 	if r.Verdict != record.Pass {
 		color = red
 	}
-	line := fmt.Sprintf("%s, %s under test: %s", count(len(r.Cells), "cell"), r.UnderTest, strings.Join(parts, ", "))
+	line := fmt.Sprintf("%s, %s under test: %s", record.Count(len(r.Cells), "cell"), r.UnderTest, strings.Join(parts, ", "))
 	if r.Shards > 0 {
 		line = fmt.Sprintf("shard %d of %d: %s", r.Shard, r.Shards, line)
 	}

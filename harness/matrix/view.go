@@ -157,7 +157,7 @@ func (d *Document) Summary() string {
 			departs++
 		}
 	}
-	text := fmt.Sprintf("%d cells measured, %d depart from an RFC; %d N/A", count[record.Pass], departs, count[NotApplicable])
+	text := fmt.Sprintf("%s measured, %d depart from an RFC; %d N/A", record.Count(count[record.Pass], "cell"), departs, count[NotApplicable])
 	if n := count[record.Inconclusive]; n > 0 {
 		text += fmt.Sprintf("; %d INCONCLUSIVE", n)
 	}

@@ -7,6 +7,14 @@ import (
 	"unicode/utf8"
 )
 
+// Count is a number of things in words: 1 run, 2 runs.
+func Count(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
 // Printable makes text that a program wrote, or that came off a wire, fit for
 // a terminal: one line, in which escape sequences, other control characters,
 // marks that change the direction of writing and bytes that are not UTF-8

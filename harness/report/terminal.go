@@ -446,18 +446,11 @@ func (t *Terminal) summary() string {
 	case runs == 0:
 		return "nothing was played\n"
 	}
-	text := fmt.Sprintf("%s, %s: %s\n", plural(len(t.names), "scenario"), plural(runs, "run"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s, %s: %s\n", record.Count(len(t.names), "scenario"), record.Count(runs, "run"), strings.Join(parts, ", "))
 	if t.again > 0 {
 		text += fmt.Sprintf("attempts that did not count and were played again: %d\n", t.again)
 	}
 	return text
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // duration is a time as people read it: 412 ms, 5.2 s.
