@@ -445,6 +445,24 @@ func find(t testing.TB, w *world, local, remote netip.AddrPort) (probe.Socket, b
 	return probe.Socket{}, false
 }
 
+func TestListeners(t *testing.T) {
+	eachFamily(t, func(t *testing.T, w *world, addr netip.Addr) {
+		c := w.connect(t, addr, true)
+		listeners, err := w.diag.Listeners(probe.Both)
+		ok(t, err)
+		found := false
+		for _, s := range listeners {
+			found = found || s.Local == c.listening
+			if s.State != tcp.Listen {
+				t.Errorf("no listener: %+v", s)
+			}
+		}
+		if !found {
+			t.Errorf("%v is not among %+v", c.listening, listeners)
+		}
+	})
+}
+
 func TestDumpHasAllStates(t *testing.T) {
 	eachFamily(t, func(t *testing.T, w *world, addr netip.Addr) {
 		c := w.connect(t, addr, true)
