@@ -23,7 +23,7 @@ import (
 // the median of the iterations. A program that is not installed is left out.
 func BenchmarkAnalyzers(b *testing.B) {
 	capture := generated(b, capturetest.Issue)
-	programs := []program{{"lastack", []string{command(b), "analyze", capture}}}
+	programs := []program{{"lastack", []string{lastack(b), "analyze", capture}}}
 	for _, other := range []program{
 		{"tcptrace", []string{"tcptrace", "-n", capture}},
 		{"tshark", []string{"tshark", "-q", "-z", "conv,tcp", "-r", capture}},
@@ -45,7 +45,7 @@ func BenchmarkAnalyzeLong(b *testing.B) {
 		{Packets: 7_090_000, Connections: 404_000},
 	} {
 		b.Run(fmt.Sprintf("connections=%d", load.Connections), func(b *testing.B) {
-			compare(b, []program{{"lastack", []string{command(b), "analyze", generated(b, load)}}})
+			compare(b, []program{{"lastack", []string{lastack(b), "analyze", generated(b, load)}}})
 		})
 	}
 }
@@ -54,15 +54,6 @@ func BenchmarkAnalyzeLong(b *testing.B) {
 type program struct {
 	name string
 	args []string
-}
-
-func command(b *testing.B) string {
-	b.Helper()
-	path, err := build()
-	if err != nil {
-		b.Fatalf("build the command: %v", err)
-	}
-	return path
 }
 
 // generated is the load as a file, which goes with the benchmark. Having been written it is in the page cache.

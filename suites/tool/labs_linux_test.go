@@ -103,7 +103,7 @@ var (
 )
 
 // lastack is the path of the command, built from this tree.
-func lastack(t *testing.T) string {
+func lastack(t testing.TB) string {
 	t.Helper()
 	path, err := build()
 	if err != nil {
