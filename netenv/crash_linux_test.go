@@ -3,23 +3,32 @@ package netenv
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lastack/lastack/internal/namespacetest"
 )
 
 // crashLimit is how long after the caller's SIGKILL the last of its keeper may be
 // seen.
 const crashLimit = time.Second
+
+// freeLimit is how long after it the kernel may take to free network namespaces: a
+// tenth of a second mostly, longer on a busy machine.
+const freeLimit = 3 * time.Second
 
 // doomed is a caller that makes labs, with processes that are stopped and FINs in
 // flight, until it is killed. It says on stdout that it has begun.
@@ -71,12 +80,10 @@ func doomed() error {
 }
 
 // Whatever the caller is doing when it is killed, a second later there is no
-// process of it. That its namespaces are gone too, the suite of the tool asks the
-// kernel by their handles: counts of the allocator's are too coarse, because a
-// processor's own slabs count as full.
+// process of it, and soon no network namespace, also none that a socket holds.
 func TestCallerKilled(t *testing.T) {
 	startKeeper(t) // or skip
-	rounds := 12
+	rounds, total := 12, 0
 	if testing.Short() {
 		rounds = 3
 	}
@@ -96,6 +103,10 @@ func TestCallerKilled(t *testing.T) {
 		// The instant is what is tested: there is no event to wait for.
 		time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
 		family := marked(marker)
+		held, err := namespacetest.Of(family)
+		if err != nil && !errors.Is(err, namespacetest.ErrNoHandles) {
+			t.Fatal(err)
+		}
 		must(t, cmd.Process.Kill())
 		killed := time.Now()
 		_ = cmd.Wait() // its being killed is an error
@@ -109,17 +120,39 @@ func TestCallerKilled(t *testing.T) {
 		if took := time.Since(killed); took > crashLimit {
 			t.Errorf("the last process was gone after %v: %v", took, family)
 		}
+		// The kernel frees namespaces in the background, and tells nobody; a socket would
+		// hold one for minutes. Those of processes wait for whoever buries the dead, who is
+		// not this test.
+		maps.DeleteFunc(held, func(name string, _ namespacetest.Namespace) bool { return !strings.HasPrefix(name, "net:") })
+		for name, ns := range held {
+			for {
+				alive, err := ns.Lives()
+				must(t, err)
+				if !alive {
+					break
+				}
+				if took := time.Since(killed); took > freeLimit {
+					t.Errorf("%s was still there after %v", name, took)
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+		total += len(held)
 	}
+	t.Logf("%d network namespaces were held when their caller was killed", total)
 }
 
 // marked finds the processes that have inherited the marker.
-func marked(marker string) []string {
+func marked(marker string) []int {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
-	var found []string
+	var found []int
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err == nil && slices.Contains(strings.Split(string(text), "\x00"), marker) {
-			found = append(found, filepath.Base(filepath.Dir(file)))
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				found = append(found, pid)
+			}
 		}
 	}
 	return found

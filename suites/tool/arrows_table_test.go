@@ -40,9 +40,10 @@ var arrows = []row{
 	{room: "netenv/keeper", to: []string{"netenv/keeper/hostinit"}}, // its init decides whether this process is a keeper, before anything else begins
 	{room: "netenv/keeper/hostinit"},                                // a leaf: it is begun twice a lab, before even net is
 
-	// Records and captures to test with. Only tests may import it, and any may.
+	// Records and captures to test with, and how to ask for namespaces. Only tests may import it, and any may.
 	{room: "harness/internal/recordtest", to: []string{"harness/record"}, testSupport: true},
 	{room: "internal/capturetest", to: []string{"inject/tcp"}, testSupport: true},
+	{room: "internal/namespacetest", testSupport: true},
 }
 
 // The packages of others that not every room may know, and who may. A path stands for what lies below it too.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lastack/lastack/internal/namespacetest"
 )
 
 // Whatever the command is doing when it is killed, seconds later nothing of it is left.
@@ -158,8 +160,8 @@ func kill(t *testing.T, user *syscall.Credential, m moment, instant time.Duratio
 			v.stopped++
 		}
 	}
-	held, err := namespaces(members)
-	if err != nil && !errors.Is(err, errNoHandles) {
+	held, err := namespacetest.Of(pids(members))
+	if err != nil && !errors.Is(err, namespacetest.ErrNoHandles) {
 		t.Fatal(err)
 	}
 	handles := err == nil
@@ -186,7 +188,7 @@ func kill(t *testing.T, user *syscall.Credential, m moment, instant time.Duratio
 		t.Errorf("killed after %v (%s): %v later there still is\n%s", instant, m.name, time.Since(killed), strings.Join(left, "\n"))
 	}
 	if !handles && number == 0 {
-		t.Logf("namespaces that only a socket holds were not looked for: %v", errNoHandles)
+		t.Logf("namespaces that only a socket holds were not looked for: %v", namespacetest.ErrNoHandles)
 	}
 	noFiles(t, dir)
 	return v
@@ -234,7 +236,7 @@ func has(all []member, role string) bool {
 
 // remains are the processes and the namespaces that are still there. Who holds a namespace matters not: where no process
 // does, it is a socket.
-func remains(t *testing.T, kin family, known []member, held map[string]namespace) []string {
+func remains(t *testing.T, kin family, known []member, held map[string]namespacetest.Namespace) []string {
 	t.Helper()
 	members, err := kin.members()
 	if err != nil {
@@ -250,7 +252,7 @@ func remains(t *testing.T, kin family, known []member, held map[string]namespace
 		}
 	}
 	for name, ns := range held {
-		alive, err := ns.lives()
+		alive, err := ns.Lives()
 		if err != nil {
 			t.Fatal(err)
 		}

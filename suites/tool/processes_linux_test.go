@@ -2,7 +2,6 @@ package tool_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,80 +90,17 @@ func adopt(t *testing.T) {
 	})
 }
 
+// pids are the numbers of processes.
+func pids(processes []member) (numbers []int) {
+	for _, m := range processes {
+		numbers = append(numbers, m.pid)
+	}
+	return numbers
+}
+
 // bury takes the exit status of an adopted process, if it has ended and is one.
 func bury(m member) {
 	_, _ = unix.Wait4(m.pid, nil, unix.WNOHANG, nil) // else it is not ours to bury
-}
-
-// A namespace, by a handle of the kernel's that does not keep it alive as a descriptor would.
-type namespace struct {
-	name   string // as in net:[4026531840]
-	handle unix.FileHandle
-}
-
-// namespaces are those of all threads of the processes, but not this process's own.
-func namespaces(processes []member) (map[string]namespace, error) {
-	own, err := filepath.Glob("/proc/self/ns/*")
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]bool{}
-	for _, file := range own {
-		if name, err := os.Readlink(file); err == nil {
-			known[name] = true
-		}
-	}
-	found := map[string]namespace{}
-	for _, m := range processes {
-		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/*", m.pid))
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			name, err := os.Readlink(file)
-			if err != nil || known[name] || found[name].name != "" {
-				continue
-			}
-			ns, err := handleOf(name, file)
-			if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
-				return nil, errNoHandles
-			}
-			if err == nil {
-				found[name] = ns
-			}
-		}
-	}
-	return found, nil
-}
-
-var errNoHandles = errors.New("this kernel gives no handles of namespaces (Linux 6.18 does)")
-
-func handleOf(name, file string) (namespace, error) {
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return namespace{}, err
-	}
-	defer unix.Close(fd)
-	handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
-	if err != nil {
-		return namespace{}, err
-	}
-	return namespace{name, handle}, nil
-}
-
-// nsfsRoot is FD_NSFS_ROOT: where handles of namespaces are opened.
-const nsfsRoot = -10003
-
-// lives asks the kernel whether the namespace is still there, held by whatever: a process, a descriptor, a mount, a socket.
-func (n namespace) lives() (bool, error) {
-	fd, err := unix.OpenByHandleAt(nsfsRoot, n.handle, unix.O_RDONLY|unix.O_CLOEXEC)
-	switch {
-	case err == nil:
-		return true, unix.Close(fd)
-	case errors.Is(err, unix.ESTALE):
-		return false, nil
-	}
-	return false, fmt.Errorf("open namespace %s: %w", n.name, err)
 }
 
 // closing counts the sockets of a process's network namespace that have sent FIN and wait for its acknowledgement.

@@ -18,6 +18,7 @@ import (
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/tcp"
+	"github.com/lastack/lastack/internal/namespacetest"
 	"github.com/lastack/lastack/scenarios"
 )
 
@@ -211,7 +212,7 @@ func TestCancelledPlayLeavesNothing(t *testing.T) {
 	t.Setenv(name, value) // for the keeper that Play starts
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var held map[string]namespace
+	var held map[string]namespacetest.Namespace
 	var begun time.Time // of the end
 	r, err := harness.Play(ctx, harness.Scenario{Name: "verdict/cancelled", Play: func(s *harness.Stage) {
 		client, _ := s.Established()
@@ -219,7 +220,7 @@ func TestCancelledPlayLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if held, err = namespaces(members); err != nil && !errors.Is(err, errNoHandles) {
+		if held, err = namespacetest.Of(pids(members)); err != nil && !errors.Is(err, namespacetest.ErrNoHandles) {
 			t.Error(err)
 		}
 		time.AfterFunc(50*time.Millisecond, func() { begun = time.Now(); cancel() })

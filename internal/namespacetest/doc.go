@@ -1,0 +1,3 @@
+// Package namespacetest asks the kernel whether namespaces are still there, for tests
+// that nothing is left behind.
+package namespacetest
