@@ -190,8 +190,9 @@ var names = []entry{
 			server.Read(1)
 		},
 		judge: func(g Gomega, r *record.Run) {
-			g.Expect(r).To(HaveCount("client.DATA@1", 2))
-			g.Expect(r).To(HaveCount("client.DATA@2", 1))
+			// By their bytes: a loss probe may bring one of them once more.
+			g.Expect(Find(g, r, "client.DATA@1[0]").Seq).To(BeEquivalentTo(1))
+			g.Expect(Find(g, r, "client.DATA@1[1]").Seq).To(BeEquivalentTo(2))
 			g.Expect(Find(g, r, "client.DATA@2").Seq).To(BeEquivalentTo(3))
 		},
 	},
