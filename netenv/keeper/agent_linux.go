@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,22 +13,25 @@ import (
 var errAgentEnded = errors.New("the host is off")
 
 // An agent is one thread of this process that lives in a host's network
-// namespace, and later in its mount namespace. It never comes back: when the agent
-// ends, its goroutine ends locked and the runtime kills the thread, so that no
-// other goroutine can ever run in the wrong namespace.
+// namespace, and later in its mount namespace. No other goroutine can ever run in
+// the wrong namespace, because the agent's ends locked, and with it the runtime
+// kills the thread. That takes a while, so the thread gives the network namespace
+// back before: once the agent has ended, it holds none.
 //
 // Sockets keep the namespace in which they were made, and children that of the
 // thread that forks, so what must happen in the namespace is few and short.
 type agent struct {
+	home netns.NsHandle
 	work chan func()
 	quit chan struct{}
 	done chan struct{}
 }
 
 // startAgent makes the thread. It is still in the keeper's namespaces, and the
-// first thing that it does should take it out of there.
-func startAgent() *agent {
-	a := &agent{work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+// first thing that it does should take it out of there. Home is the keeper's
+// network namespace; none for an agent that stays in it.
+func startAgent(home netns.NsHandle) *agent {
+	a := &agent{home: home, work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	go a.run()
 	return a
 }
@@ -44,6 +48,9 @@ func (a *agent) run() {
 		case work := <-a.work:
 			work()
 		case <-a.quit:
+			if a.home.IsOpen() {
+				_ = netns.Set(a.home) // where this fails, the thread's end gives it back
+			}
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +26,7 @@ func (d *disk) files(globs []string) (Found, []int, error) {
 		return Found{}, nil, nil
 	}
 	var f finder
-	a := startAgent()
+	a := startAgent(netns.None())
 	defer a.end()
 	err := a.do(func() error {
 		if err := d.enter(); err != nil {

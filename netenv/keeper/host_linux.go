@@ -85,7 +85,7 @@ func (h *host) boot() (files []int, err error) {
 	h.diag = diag{fd: -1}
 	h.port = -1
 	h.net = netns.None()
-	h.agent = startAgent()
+	h.agent = startAgent(h.keeper.net)
 	h.wire = h.keeper.nextLink()
 	events := -1
 	defer func() {

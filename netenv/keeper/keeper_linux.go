@@ -30,6 +30,7 @@ const (
 
 // keeper is the server.
 type keeper struct {
+	net          netns.NsHandle // its own
 	conn         *Conn
 	rtnl         *rtnl
 	watch        *linkWatch
@@ -125,12 +126,16 @@ func furnishKeeper(conn *Conn) (*keeper, Hello, error) {
 	if err != nil {
 		return nil, hello, err
 	}
+	own, err := netns.GetFromPath("/proc/self/ns/net")
+	if err != nil {
+		return nil, hello, at(StepNamespace, fmt.Errorf("open network namespace: %w", err))
+	}
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, hello, fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
 	return &keeper{
-		conn: conn, rtnl: rtnl, watch: watch, nursery: newNursery(), null: uintptr(null),
+		net: own, conn: conn, rtnl: rtnl, watch: watch, nursery: newNursery(), null: uintptr(null),
 		binary: "/proc/self/exe", capabilities: allCapabilities(),
 		building: make(chan struct{}, runtime.NumCPU()), ending: make(chan struct{}),
 		labs: map[uint64]*lab{}, procs: map[uint64]*child{},
@@ -436,11 +441,6 @@ func (k *keeper) census() (Census, error) {
 		labs = append(labs, l)
 	}
 	k.mu.Unlock()
-	own, err := netns.GetFromPath("/proc/self/ns/net")
-	if err != nil {
-		return c, fmt.Errorf("take census: %w", err)
-	}
-	defer own.Close()
 	expected := 0
 	for _, l := range labs {
 		for _, h := range l.hosts {
@@ -466,7 +466,7 @@ func (k *keeper) census() (Census, error) {
 			continue // it has just ended
 		}
 		c.Threads++
-		if !ns.Equal(own) {
+		if !ns.Equal(k.net) {
 			c.Strays++
 		}
 		ns.Close()
