@@ -127,35 +127,35 @@ func (c *Cell) of(host string) *Cell {
 }
 
 // crowd plays five clients at once, each struck by a cell's fault, or by none. It
-// returns by how much the server has grown, or why that is not known.
-func (w *sweep) crowd(ctx context.Context, name string, c *Cell) (grown census, uncounted string, err error) {
+// returns by how much the server has grown, or why that is not known, and the run.
+func (w *sweep) crowd(ctx context.Context, name string, c *Cell, o harness.Options) (grown census, uncounted string, r *record.Run, err error) {
 	p := w.newPlay()
 	failed := errors.New("it was not played to its end")
-	r, err := w.once(ctx, name, hostSpecs(crowdHosts()[1:]...), func(s *harness.Stage) {
+	r, err = w.once(ctx, name, hostSpecs(crowdHosts()[1:]...), func(s *harness.Stage) {
 		grown, failed = p.crowded(s, c, w.grew)
-	}, harness.Options{})
+	}, o)
 	switch {
 	case err != nil:
-		return census{}, "", err
+		return census{}, "", r, err
 	case r.Verdict == record.Error:
-		return census{}, r.Why, nil
+		return census{}, r.Why, r, nil
 	case failed != nil:
-		return census{}, failed.Error(), nil
+		return census{}, failed.Error(), r, nil
 	}
-	return grown, "", nil
+	return grown, "", r, nil
 }
 
 // leaks plays a cell against five connections, and says what the server has kept, or
 // why that is not known.
-func (w *sweep) leaks(ctx context.Context, c *Cell) (leaked, uncounted string, err error) {
+func (w *sweep) leaks(ctx context.Context, c *Cell, o harness.Options) (leaked, uncounted string, r *record.Run, err error) {
 	if w.uncounted != "" {
-		return "", w.uncounted, nil
+		return "", w.uncounted, nil, nil
 	}
-	grown, uncounted, err := w.crowd(ctx, c.Name(), c)
+	grown, uncounted, r, err := w.crowd(ctx, c.Name()+"/five-clients", c, o)
 	if err != nil || uncounted != "" {
-		return "", uncounted, err
+		return "", uncounted, r, err
 	}
-	return grown.beyond(w.grew), "", nil
+	return grown.beyond(w.grew), "", r, nil
 }
 
 func hostSpecs(names ...string) []harness.HostSpec {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lastack/lastack/harness"
+	"github.com/lastack/lastack/harness/internal/evidence"
 	"github.com/lastack/lastack/harness/record"
 	"github.com/lastack/lastack/inject/flow"
 )
@@ -302,7 +303,7 @@ func (w *sweep) witness(ctx context.Context) error {
 		w.ref.concurrent = served
 	}
 	var err error
-	w.grew, w.uncounted, err = w.crowd(ctx, "five at once", nil)
+	w.grew, w.uncounted, _, err = w.crowd(ctx, "five at once", nil, harness.Options{})
 	return err
 }
 
@@ -342,7 +343,7 @@ func (w *sweep) play(ctx context.Context, list []Cell) error {
 		go func() {
 			defer all.Done()
 			defer func() { <-places }()
-			o, _, took, err := w.cell(ctx, &list[i], harness.Options{})
+			saw, err := w.cell(ctx, &list[i], harness.Options{})
 			if errors.Is(err, errInterrupted) {
 				return
 			}
@@ -350,9 +351,9 @@ func (w *sweep) play(ctx context.Context, list []Cell) error {
 			defer w.mu.Unlock()
 			if err != nil {
 				failed = errors.Join(failed, err)
-				o = opinion{verdict: record.Error, notes: []string{err.Error()}}
+				saw.opinion = opinion{verdict: record.Error, notes: []string{err.Error()}}
 			}
-			w.enter(i, o, took)
+			w.enter(i, saw.opinion, saw.took)
 		}()
 	}
 	all.Wait()
@@ -392,7 +393,7 @@ func (w *sweep) confirm(ctx context.Context, list []Cell) error {
 		go func() {
 			defer all.Done()
 			defer func() { <-places }()
-			again, _, took, err := w.cell(ctx, &list[i], harness.Options{})
+			again, err := w.cell(ctx, &list[i], harness.Options{})
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if err != nil {
@@ -405,7 +406,7 @@ func (w *sweep) confirm(ctx context.Context, list []Cell) error {
 			if _, is := again.symptoms[once]; !is && again.verdict != record.Error && again.verdict != record.Inconclusive {
 				again.notes = append(again.notes, fmt.Sprintf("%s was seen once and did not come again", once))
 				w.done--
-				w.enter(i, again, took)
+				w.enter(i, again.opinion, again.took)
 			}
 		}()
 	}
@@ -436,8 +437,16 @@ func (w *sweep) tell(replaying string) {
 	}
 }
 
+// sight is what was seen of a cell, and what was made of it.
+type sight struct {
+	opinion
+	run   *record.Run
+	crowd *record.Run // of the five clients; nil where no leak was looked for
+	took  time.Duration
+}
+
 // cell plays and judges one cell.
-func (w *sweep) cell(ctx context.Context, c *Cell, o harness.Options) (opinion, *record.Run, time.Duration, error) {
+func (w *sweep) cell(ctx context.Context, c *Cell, o harness.Options) (saw sight, err error) {
 	var hosts []harness.HostSpec
 	if w.config.UnderTest != Client {
 		hosts = hostSpecs(second, third)
@@ -445,33 +454,34 @@ func (w *sweep) cell(ctx context.Context, c *Cell, o harness.Options) (opinion, 
 	o.Repro = w.again(c)
 	scratch := ""
 	if len(w.config.Judge) > 0 && o.Out == "" {
-		var err error
 		if scratch, err = os.MkdirTemp("", "lastack-"); err != nil {
-			return opinion{}, nil, 0, fmt.Errorf("keep evidence for --judge: %w", err)
+			return saw, fmt.Errorf("keep evidence for --judge: %w", err)
 		}
 		defer os.RemoveAll(scratch)
 		o.Out = scratch
 	}
 	began := time.Now()
 	p := w.newPlay()
-	r, err := w.once(ctx, c.Name(), hosts, func(s *harness.Stage) { p.strike(s, c) }, o)
+	saw.run, err = w.once(ctx, c.Name(), hosts, func(s *harness.Stage) { p.strike(s, c) }, o)
 	if err != nil {
-		return opinion{}, r, 0, err
+		return saw, err
 	}
-	seen := p.observe(c, r)
+	seen := p.observe(c, saw.run)
 	if seen.fired && seen.trouble == "" && w.leaky(c) {
-		if seen.leaked, seen.uncounted, err = w.leaks(ctx, c); err != nil {
-			return opinion{}, r, 0, err
+		if seen.leaked, seen.uncounted, saw.crowd, err = w.leaks(ctx, c, o); err != nil {
+			return saw, err
 		}
 	}
 	if len(w.config.Judge) > 0 && seen.fired && seen.trouble == "" {
-		if seen.judge, err = w.ask(ctx, c, r.Evidence); err != nil {
-			seen.trouble = err.Error()
+		var asking error
+		if seen.judge, asking = w.ask(ctx, c, saw.run.Evidence); asking != nil {
+			seen.trouble = asking.Error()
 		}
 	}
-	took := time.Since(began)
+	saw.took = time.Since(began)
 	t := trial{underTest: w.config.UnderTest, repairable: c.Fault.Repairable, patience: harness.Timescale(w.patience)}
-	return judge(t, &w.ref, &seen), r, took, nil
+	saw.opinion = judge(t, &w.ref, &seen)
+	return saw, nil
 }
 
 // ask runs the user's judge over the evidence of a cell.
@@ -556,10 +566,16 @@ func (w *sweep) repeats(ctx context.Context, list []Cell, symptom Symptom, cells
 			w.mu.Lock()
 			w.tell(c.Name())
 			w.mu.Unlock()
-			again, r, _, err := w.cell(ctx, c, o)
-			_, hit := again.symptoms[symptom]
-			if !hit {
-				w.discard(o.Out, r)
+			again, err := w.cell(ctx, c, o)
+			sentence, hit := again.symptoms[symptom]
+			shows, other := again.run, again.crowd
+			if symptom == Leak {
+				shows, other = other, shows
+			}
+			if hit {
+				discard(o.Out, other)
+			} else {
+				discard(o.Out, shows, other)
 			}
 			if errors.Is(err, errInterrupted) {
 				break
@@ -571,7 +587,10 @@ func (w *sweep) repeats(ctx context.Context, list []Cell, symptom Symptom, cells
 				hits++
 			}
 			if hit && f.Evidence == "" {
-				f.Evidence, f.Ladder = r.Evidence, beside(w.free, r)
+				if err := convict(shows, sentence); err != nil {
+					return nil, nil, err
+				}
+				f.Evidence, f.Ladder = shows.Evidence, beside(w.free, again.run)
 			}
 		}
 		f.Replays = fmt.Sprintf("%d/%d", hits, n)
@@ -597,6 +616,16 @@ func (w *sweep) repeats(ctx context.Context, list []Cell, symptom Symptom, cells
 	return nil, not, nil
 }
 
+// convict writes into the evidence of a run what it is evidence of: when it was
+// kept, nobody had judged it.
+func convict(r *record.Run, sentence string) error {
+	r.Verdict, r.Why = record.Fail, sentence
+	if err := evidence.Write(r.Evidence, r); err != nil {
+		return fmt.Errorf("keep evidence of %s: %w", r.Scenario, err)
+	}
+	return nil
+}
+
 // keep is the directory for the evidence of a replay.
 func (w *sweep) keep(symptom Symptom) (string, error) {
 	if w.config.Out != "" {
@@ -609,16 +638,16 @@ func (w *sweep) keep(symptom Symptom) (string, error) {
 	return dir, nil
 }
 
-// discard removes the evidence of a replay that shows nothing. A directory that the
-// user named stays.
-func (w *sweep) discard(dir string, r *record.Run) {
-	switch {
-	case dir == "":
-	case w.config.Out == "":
-		os.RemoveAll(dir)
-	case r != nil && r.Evidence != "":
-		os.RemoveAll(r.Evidence)
-		os.Remove(dir) // unless it holds what another symptom's replays kept
+// discard removes the evidence of runs that show nothing, and the directory where
+// it lay unless something else was kept there.
+func discard(dir string, runs ...*record.Run) {
+	for _, r := range runs {
+		if r != nil && r.Evidence != "" {
+			os.RemoveAll(r.Evidence)
+		}
+	}
+	if dir != "" {
+		os.Remove(dir)
 	}
 }
 

@@ -82,6 +82,33 @@ func (p *pair) convict(t *testing.T, pool *harness.Pool, dir string, round int) 
 	}
 	if len(r.Findings) != 1 || r.Findings[0].Symptom != p.symptom || !among(r.Findings[0].Cells, p.at) {
 		t.Errorf("round %d: the wrong twin must be convicted of %s at %v, and of nothing else:\n%s", round, p.symptom, p.at, text(t, r))
+		return
+	}
+	p.read(t, r.Findings[0].Evidence)
+}
+
+// read looks at the evidence of a finding: it says what it is evidence of, and that of
+// a leak is the play of five clients that showed it.
+func (p *pair) read(t *testing.T, evidence string) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(evidence, "record.json"))
+	if err != nil {
+		t.Errorf("%v", err)
+		return
+	}
+	defer f.Close()
+	r, err := record.Read(f)
+	if err != nil || r.Verdict != record.Fail || r.Why == "" {
+		t.Errorf("the evidence of %s: %+v, %v", p.symptom, r, err)
+		return
+	}
+	clients := map[string]bool{}
+	for _, program := range r.Programs {
+		clients[program.Host] = true
+	}
+	delete(clients, check.Server)
+	if p.symptom == check.Leak && len(clients) != 5 {
+		t.Errorf("the evidence of a leak shows %d clients, not five", len(clients))
 	}
 }
 

@@ -13,7 +13,7 @@ var arrows = []row{
 	{room: "scenarios/stories", to: []string{"harness/file", "harness", "harness/record", "harness/expect"}},
 	{room: "scenarios/*", to: []string{"harness", "harness/record", "harness/expect"}},
 	{room: "harness/file", to: []string{"harness", "harness/record", "harness/expect", "internal/nearest"}},
-	{room: "harness/check", to: []string{"harness", "internal/nearest", "internal/shell", "internal/wholefile"}},
+	{room: "harness/check", to: []string{"harness", "harness/internal/evidence", "internal/nearest", "internal/shell", "internal/wholefile"}},
 	{room: "harness/matrix", to: []string{"harness", "internal/shell"}},
 	{room: "harness/analyze", to: []string{"harness/file", "harness/record", "inject/capture", "internal/shell"}},
 	{room: "harness/report", to: []string{"harness/record", "internal/wholefile"}},

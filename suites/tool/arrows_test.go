@@ -95,7 +95,7 @@ func TestArrowsFindBreaches(t *testing.T) {
 		{
 			name:     "an internal package is reached by its own arrow only",
 			packages: []goPackage{{ImportPath: module + "/harness/check", Imports: []string{module + "/harness/internal/probe"}}},
-			want: []string{"harness/check imports harness/internal/probe: it has arrows to harness, internal/nearest, internal/shell, internal/wholefile, " +
+			want: []string{"harness/check imports harness/internal/probe: it has arrows to harness, harness/internal/evidence, internal/nearest, internal/shell, internal/wholefile, " +
 				"and in turn to harness/record, inject, inject/capture, inject/flow, inject/tcp"},
 		},
 		{
