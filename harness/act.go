@@ -121,7 +121,9 @@ func (h *Host) PowerOff() {
 		}
 		s := h.stage
 		s.Wire.wire.Silence(h.name)
-		h.countPast()
+		if err := h.countPast(); err != nil {
+			return err
+		}
 		s.Wire.wire.Do(func(*inject.Engine, time.Duration) { h.off = true })
 		h.diag.Close()
 		h.socket.Close()

@@ -53,7 +53,11 @@ func (h *Host) Holdings() (Holdings, error) {
 	if all.Processes == 0 && !h.Ended() {
 		return all, fmt.Errorf("count holdings of %s: its processes are not to be seen in /proc", h.name)
 	}
-	for _, s := range h.sockets() {
+	sockets, err := h.sockets()
+	if err != nil {
+		return all, fmt.Errorf("count holdings of %s: %w", h.name, err)
+	}
+	for _, s := range sockets {
 		if s.State != tcp.Listen && s.Inode != 0 {
 			all.Sockets++
 		}

@@ -112,10 +112,10 @@ func (h *Host) forget(p *Peer) {
 
 // countPast keeps how far the counters have moved before a power failure ends
 // them.
-func (h *Host) countPast() {
+func (h *Host) countPast() error {
 	now, err := h.counters.Read()
 	if err != nil {
-		return // a counter says less then, and claims about it fail
+		return err
 	}
 	if h.past == nil {
 		h.past = map[string]int64{}
@@ -126,6 +126,7 @@ func (h *Host) countPast() {
 		}
 	}
 	h.before = now
+	return nil
 }
 
 // gauge is a counter that counts what is there, and not what happened: it does
@@ -133,17 +134,19 @@ func (h *Host) countPast() {
 const gauge = "Tcp.CurrEstab"
 
 // deltas are by how much the host's counters moved, over all its boots.
-func (h *Host) deltas() []probe.Delta {
+func (h *Host) deltas() ([]probe.Delta, error) {
 	moved := map[string]int64{}
 	for name, n := range h.past {
 		moved[name] += n
 	}
 	if !h.off {
-		if now, err := h.counters.Read(); err == nil {
-			for _, d := range probe.Deltas(h.before, now) {
-				moved[d.Name] += d.Delta
-			}
+		now, err := h.counters.Read()
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range probe.Deltas(h.before, now) {
+			moved[d.Name] += d.Delta
 		}
 	}
-	return probe.Deltas(nil, moved)
+	return probe.Deltas(nil, moved), nil
 }

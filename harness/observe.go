@@ -191,22 +191,26 @@ func (h *Host) reachable(listener *probe.Socket) bool {
 }
 
 // sockets are what the host's kernel has now; what changes meanwhile may be missed.
-func (h *Host) sockets() []probe.Socket { return h.list((*probe.Diag).Dump) }
+func (h *Host) sockets() ([]probe.Socket, error) { return h.list((*probe.Diag).Dump) }
 
-// listeners are those of the sockets that listen.
-func (h *Host) listeners() []probe.Socket { return h.list((*probe.Diag).Listeners) }
+// listeners are those of the sockets that listen; none where the kernel does not
+// say, as who asks for them waits until there are some.
+func (h *Host) listeners() []probe.Socket {
+	all, _ := h.list((*probe.Diag).Listeners)
+	return all
+}
 
-func (h *Host) list(of func(*probe.Diag, probe.Family) ([]probe.Socket, error)) []probe.Socket {
+func (h *Host) list(of func(*probe.Diag, probe.Family) ([]probe.Socket, error)) ([]probe.Socket, error) {
 	if h.off {
-		return nil
+		return nil, nil
 	}
 	var all []probe.Socket
+	var errs []error
 	for _, family := range []probe.Family{probe.IPv4, probe.IPv6} {
-		if sockets, err := of(h.diag, family); err == nil {
-			all = append(all, sockets...)
-		}
+		sockets, err := of(h.diag, family)
+		all, errs = append(all, sockets...), append(errs, err)
 	}
-	return all
+	return all, errors.Join(errs...)
 }
 
 // Listens tells whether a program of the host listens on a port now.

@@ -143,7 +143,7 @@ func once(ctx context.Context, sc *Scenario, v variant, o Options, earlier []str
 		}
 	}()
 	if why := lacking(ctx, sc.Needs, l.stage.Client.env); why != "" {
-		r = l.record()
+		r, _ = l.record() // nothing was played that could have moved a counter
 		r.Scenario, r.Summary, r.Play = sc.Name, sc.Summary, v.name
 		r.Verdict, r.Why, r.Repro = record.Skip, why, repro(sc, o)
 		return r, false, nil
@@ -345,14 +345,14 @@ func (l *lab) close() error {
 // run plays and writes the record, whose verdict is the play's own.
 func (l *lab) run(sc *Scenario, v variant) *record.Run {
 	end := l.perform(v.play)
-	sockets := l.sockets() // before what is held is let go and moves them
+	sockets, unlisted := l.sockets() // before what is held is let go and moves them
 	if end.verdict == record.Pass {
 		l.drain()
 	}
 	l.wire.Do(func(e *inject.Engine, now time.Duration) { e.Release(now) })
-	r := l.record()
+	r, err := l.record()
 	r.Sockets = sockets
-	if err := l.keep(r); err != nil && end.verdict != record.Error {
+	if err = errors.Join(unlisted, err, l.keep(r)); err != nil && end.verdict != record.Error {
 		end = stop{record.Error, err.Error()}
 	}
 	r.Scenario, r.Summary, r.Play = sc.Name, sc.Summary, v.name
@@ -480,8 +480,8 @@ func (l *lab) late(r *record.Run) bool {
 	return true
 }
 
-// record writes down all that was seen.
-func (l *lab) record() *record.Run {
+// record writes down all that was seen. It is whole but for what the error tells of.
+func (l *lab) record() (*record.Run, error) {
 	s := l.stage
 	r := &record.Run{IP: s.IP, Kernel: kernel(), Started: l.start, Duration: s.clock()}
 	l.wire.Do(func(e *inject.Engine, _ time.Duration) {
@@ -517,9 +517,14 @@ func (l *lab) record() *record.Run {
 	}
 	s.mu.Unlock()
 	sort.SliceStable(r.Calls, func(i, j int) bool { return r.Calls[i].T < r.Calls[j].T })
+	var errs []error
 	for _, h := range l.hosts {
 		r.Hosts = append(r.Hosts, record.Host{Name: h.name, IPv4: h.env.IPv4.String(), IPv6: h.env.IPv6.String(), MAC: h.env.MAC.String()})
-		for _, d := range h.deltas() {
+		moved, err := h.deltas()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("count on %s: %w", h.name, err))
+		}
+		for _, d := range moved {
 			if tcpCounter(d.Name) {
 				r.Counters = append(r.Counters, record.Counter{Host: h.name, Name: d.Name, Delta: d.Delta})
 			}
@@ -529,7 +534,7 @@ func (l *lab) record() *record.Run {
 		}
 	}
 	r.Lost = l.wire.Lost()
-	return r
+	return r, errors.Join(errs...)
 }
 
 // keep enters the files that programs left behind. The programs are those of the
@@ -549,10 +554,15 @@ func (l *lab) keep(r *record.Run) error {
 }
 
 // sockets are those that the hosts' kernels have now.
-func (l *lab) sockets() []record.Socket {
+func (l *lab) sockets() ([]record.Socket, error) {
 	var all []record.Socket
+	var errs []error
 	for _, h := range l.hosts {
-		for _, s := range h.sockets() {
+		sockets, err := h.sockets()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list sockets of %s: %w", h.name, err))
+		}
+		for _, s := range sockets {
 			x := record.Socket{
 				Host: h.name, Local: s.Local.String(), Remote: s.Remote.String(), State: s.State, Expires: s.Expires,
 				Orphan: s.Orphan(), Unaccepted: s.Unaccepted() && s.State != tcp.Listen, RecvQueue: int64(s.RQueue), SendQueue: int64(s.WQueue),
@@ -563,7 +573,7 @@ func (l *lab) sockets() []record.Socket {
 			all = append(all, x)
 		}
 	}
-	return all
+	return all, errors.Join(errs...)
 }
 
 // rebase puts T = 0 at the first thing that the play did or that came to the
