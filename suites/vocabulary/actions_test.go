@@ -85,7 +85,7 @@ var actions = []entry{
 		name: "action/hold-reversed", word: "hold(reversed) client.DATA until client.DATA@1[2] always",
 		shows: "the kernel gets the second segment before the first, queues it out of order, and the program reads all in order",
 		play: func(s *stage) {
-			s.Client.Sysctl("net.ipv4.tcp_early_retrans", "0") // a probe would be one more segment to hold
+			unprobed(s)
 			client, server := s.Established()
 			s.arm()
 			for _, text := range []string{"a", "b", "c"} {
@@ -130,6 +130,7 @@ var actions = []entry{
 		name: "action/duplicate-later", word: "duplicate(1, 50ms) client.FIN",
 		shows: "the kernel acknowledges the FIN again when the copy comes",
 		play: func(s *stage) {
+			unprobed(s)
 			client, _ := s.Established()
 			s.arm()
 			client.Close()

@@ -221,6 +221,7 @@ var names = []entry{
 		says:  "A segment that carries any byte of this range; the end is not part of it and may be left out.",
 		shows: "it is the first that holds the third byte",
 		play: func(s *stage) {
+			unprobed(s)
 			client, server := s.Established()
 			client.Write("ab")
 			client.Write("cd")

@@ -463,6 +463,7 @@ var peerCalls = []entry{
 		name: "peer/cork", of: []string{"Socket.Cork", "Socket.Uncork"},
 		shows: "two writes leave as one segment, when the cork is drawn",
 		play: func(s *stage) {
+			unprobed(s)
 			client, server := s.Established()
 			client.Cork()
 			client.Write("a")

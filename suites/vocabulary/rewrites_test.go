@@ -72,7 +72,10 @@ var rewrites = []entry{
 	{
 		name: "action/rewrite-ttl", word: "rewrite(ttl=1) client.DATA@1",
 		shows: "the kernel accepts the changed packet, whose IP header adds up, at the first attempt",
-		play:  one,
+		play: func(s *stage) {
+			unprobed(s)
+			one(s)
+		},
 		judge: func(g Gomega, r *record.Run) {
 			at := 14 + 8
 			if r.IP == 6 {
@@ -158,6 +161,7 @@ var rewrites = []entry{
 		name: "action/rewrite-payload", word: "rewrite(payload=HELLO) client.DATA@1",
 		shows: "the program reads other bytes than were written, and no kernel notices",
 		play: func(s *stage) {
+			unprobed(s)
 			client, server := s.Established()
 			s.arm()
 			client.Write("hello")
