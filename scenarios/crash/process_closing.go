@@ -132,7 +132,7 @@ func killedIn(s *harness.Stage, state tcp.State, unread bool) {
 		client.Shutdown()
 		s.Await(s.Wire.Delivered("server.ACK(client.FIN)"))
 		server.Shutdown()
-		s.Await(client.In(tcp.TimeWait))
+		s.AwaitFirst(0, client.In(tcp.TimeWait), client.Gone())
 	}
 	s.Client.Observe(1)
 	client.Kill()

@@ -82,6 +82,7 @@ above 60 only 120 gives what it says.
 		sc.Answers = []harness.Answer{{Statement: 13, Holds: harness.HoldsWhen, Says: "Only an orphan is dropped, after tcp_fin_timeout (60 s); above 60 the time is twice what exceeds 60. With a descriptor FIN_WAIT_2 lasts for ever."}}
 	case 61:
 		sc.Play = func(s *harness.Stage) { reaped(s, value) }
+		sc.Claims[0].Refute = harness.Variant{Play: func(s *harness.Stage) { orphaned(s, other) }} // nobody waits for a minute
 		sc.Claims = append(sc.Claims, harness.Claim{
 			Says: "after that second it becomes a mini-socket with one second to go, and is gone 2 s after the ACK",
 			Judge: func(g Gomega, r *record.Run) {
