@@ -484,15 +484,26 @@ func (l *lab) late(r *record.Run) bool {
 func (l *lab) record() (*record.Run, error) {
 	s := l.stage
 	r := &record.Run{IP: s.IP, Kernel: kernel(), Started: l.start, Duration: s.clock()}
+	notes := l.wire.States() // before the log, which then has every segment that they name
+	var place []int          // of each segment of the log in the record
 	l.wire.Do(func(e *inject.Engine, _ time.Duration) {
-		for _, p := range e.Log() {
+		// What came in while the wire was at work on something else stands in its log
+		// behind what that made.
+		log := slices.Clone(e.Log())
+		slices.SortStableFunc(log, func(a, b *inject.Passage) int { return cmp.Compare(a.T, b.T) })
+		place = make([]int, len(log))
+		for i, p := range log {
+			place[p.Index] = i
 			r.Segments = append(r.Segments, segment(p, l.hosts))
 		}
 		for _, rule := range e.Rules() {
 			r.Rules = append(r.Rules, record.Rule{Rule: rule.String(), Hits: rule.Hits, Optional: rule.Optional})
 		}
 	})
-	for _, n := range l.wire.States() {
+	for _, n := range notes {
+		if n.Passage >= 0 {
+			n.Passage = place[n.Passage]
+		}
 		r.States = append(r.States, record.State{
 			T: n.T, Conn: n.Conn, Host: n.Host, State: n.State, Timer: n.Timer, Expires: n.Expires, Latest: n.Latest,
 			Orphan: n.Orphan, Segment: n.Passage, After: n.After,

@@ -328,7 +328,7 @@ func (e *Engine) Arrive(now time.Duration, port int, frame []byte) *Passage {
 		source = p.Segment.ICMP.From
 	}
 	if slices.Contains(e.ports[port].Addrs, source) {
-		e.flow.Arrive(&p.Segment, &p.Sighting)
+		e.flow.Arrive(now, &p.Segment, &p.Sighting)
 		p.From, p.SentBy = host, host // by the port: two hosts may have one address
 	} else {
 		e.flow.Forge(&p.Segment, host, &p.Sighting)
@@ -477,7 +477,7 @@ func (e *Engine) Next(now time.Duration) (Emission, bool) {
 	p := em.Passage
 	if !p.Other {
 		p.delivered = true
-		e.deliver(p)
+		e.deliver(p, now)
 		if e.waiting() {
 			e.met(now, func(c *Condition) bool {
 				return c.Kind == Delivered && c.Match.Matches(&p.Segment, &p.Sighting)
@@ -492,14 +492,14 @@ func (e *Engine) Next(now time.Duration) (Emission, bool) {
 }
 
 // deliver enters what leaves into the book: the bytes as they leave.
-func (e *Engine) deliver(p *Passage) {
+func (e *Engine) deliver(p *Passage, now time.Duration) {
 	if p.Rewritten == nil {
-		e.flow.Deliver(&p.Segment, &p.Sighting)
+		e.flow.Deliver(now, &p.Segment, &p.Sighting)
 		return
 	}
 	var out tcp.Segment
 	if out.Parse(p.Rewritten) == nil {
-		e.flow.Deliver(&out, &p.Sighting)
+		e.flow.Deliver(now, &out, &p.Sighting)
 	}
 }
 

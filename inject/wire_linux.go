@@ -62,6 +62,7 @@ type port struct {
 	buf     []byte
 	head    int // bytes of virtio_net_hdr before each frame
 	stamp   time.Time
+	last    time.Duration // when the frame before arrived
 	control [64]byte
 	iov     unix.Iovec
 	msg     unix.Msghdr
@@ -492,6 +493,10 @@ func (w *Wire) arrive(index int, p *port) {
 	if waited > 0 && waited < time.Minute {
 		t = now - waited
 	}
+	// Two readings are some microseconds off, and what comes in at one port does so
+	// in its order.
+	t = max(t, p.last)
+	p.last = t
 	if w.askAt > 0 {
 		w.askAt, w.pause = now, firstPause
 	}

@@ -56,9 +56,9 @@ func (w *taped) send(conn, from int, flags tcp.Flags, data string, fate record.F
 		w.t.Fatal(err)
 	}
 	s := record.Segment{T: time.Duration(len(w.run.Segments)) * time.Millisecond, Flags: flags, Len: len(data), Fate: record.Delivered, Frame: frame}
-	w.tracker.Arrive(&seg, &s.Sighting)
+	w.tracker.Arrive(0, &seg, &s.Sighting)
 	if fate == "" {
-		w.tracker.Deliver(&seg, &s.Sighting)
+		w.tracker.Deliver(0, &seg, &s.Sighting)
 		s.Departures = []record.Departure{{Due: s.T, T: s.T, To: s.To}}
 	} else {
 		s.Fate = fate

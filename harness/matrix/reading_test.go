@@ -71,9 +71,9 @@ func (s *script) then(who, flags string, seq, ack int64, length int) *script {
 	if who == "forged" {
 		s.tracker.Forge(&parsed, "wire", &g.Sighting)
 	} else {
-		s.tracker.Arrive(&parsed, &g.Sighting)
+		s.tracker.Arrive(0, &parsed, &g.Sighting)
 	}
-	s.tracker.Deliver(&parsed, &g.Sighting)
+	s.tracker.Deliver(0, &parsed, &g.Sighting)
 	g.Sighting.Detach()
 	s.run.Segments = append(s.run.Segments, g)
 	return s

@@ -45,8 +45,8 @@ func BenchmarkCrowd(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range segments {
-			flow.Arrive(&segments[i], &s)
-			flow.Deliver(&segments[i], &s)
+			flow.Arrive(0, &segments[i], &s)
+			flow.Deliver(0, &segments[i], &s)
 			if last[i] {
 				flow.Forget(s.Conn)
 			}
@@ -62,8 +62,8 @@ func TestForgettingKeepsMemoryBounded(t *testing.T) {
 	var s Sighting
 	play := func() {
 		for i := range segments {
-			flow.Arrive(&segments[i], &s)
-			flow.Deliver(&segments[i], &s)
+			flow.Arrive(0, &segments[i], &s)
+			flow.Deliver(0, &segments[i], &s)
 			if last[i] {
 				flow.Forget(s.Conn)
 			}
@@ -89,11 +89,11 @@ func TestManyIncarnations(t *testing.T) {
 	const n = 20_000
 	for i := range n {
 		seg := tcp.Segment{Flags: tcp.SYN, Src: clientAddr, Dst: serverAddr, Seq: tcp.Seq(i * 40_000)}
-		flow.Arrive(&seg, &s)
-		flow.Deliver(&seg, &s)
+		flow.Arrive(0, &seg, &s)
+		flow.Deliver(0, &seg, &s)
 		seg.Flags, seg.Seq = tcp.ACK, seg.Seq.Add(20_000) // of none of them
-		flow.Arrive(&seg, &s)
-		flow.Deliver(&seg, &s)
+		flow.Arrive(0, &seg, &s)
+		flow.Deliver(0, &seg, &s)
 	}
 	if got := len(flow.Conns()); got != n {
 		t.Errorf("%d connections, want %d", got, n)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -101,10 +102,10 @@ func (w *wire) line(line string) []string {
 	if dir == '!' || dir == '?' {
 		w.flow.Forge(&seg, "attacker", &s)
 	} else {
-		w.flow.Arrive(&seg, &s)
+		w.flow.Arrive(0, &seg, &s)
 	}
 	if !lost {
-		w.flow.Deliver(&seg, &s)
+		w.flow.Deliver(0, &seg, &s)
 	}
 	return s.Texts()
 }
@@ -242,6 +243,29 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// An ACK that was under way when the wire made a RST does not answer it; the next one
+// does.
+func TestChallengeComesLater(t *testing.T) {
+	w := newWire(t)
+	w.play(handshake)
+	isn := w.isn['<']
+	rst := tcp.Segment{Flags: tcp.RST, Src: clientAddr, Dst: serverAddr, Seq: w.isn['>'].Add(50)}
+	var forged Sighting
+	w.flow.Forge(&rst, "wire", &forged)
+	w.flow.Deliver(100, &rst, &forged)
+	var got [][]string
+	for _, at := range []time.Duration{99, 101, 102} {
+		ack := tcp.Segment{Flags: tcp.ACK, Src: serverAddr, Dst: clientAddr, Seq: isn.Add(1), Ack: w.isn['>'].Add(1), Window: 1000}
+		var s Sighting
+		w.flow.Arrive(at, &ack, &s)
+		got = append(got, s.Texts())
+	}
+	want := [][]string{{"server.DUP-ACK"}, {"server.CHALLENGE-ACK"}, {"server.DUP-ACK#2"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
+	}
+}
+
 func TestIncarnations(t *testing.T) {
 	w := newWire(t)
 	w.play(handshake + "> F. 1 ack 1\n< F. 1 ack 2\n> . 2 ack 2")
@@ -250,8 +274,8 @@ func TestIncarnations(t *testing.T) {
 	got := w.play("> S 0 isn 70000")
 	challenge := tcp.Segment{Flags: tcp.ACK, Src: serverAddr, Dst: clientAddr, Seq: old.Add(2), Ack: tcp.Seq(0xffffff00).Add(2), Window: 1000}
 	var s Sighting
-	w.flow.Arrive(&challenge, &s)
-	w.flow.Deliver(&challenge, &s)
+	w.flow.Arrive(0, &challenge, &s)
+	w.flow.Deliver(0, &challenge, &s)
 	got = append(got, s.Texts())
 	got = append(got, w.play("< S. 0 ack 1 isn 90000\n> . 1 ack 1")...)
 	want := [][]string{
@@ -321,12 +345,12 @@ func TestArriveAllocatesNothing(t *testing.T) {
 	flow := NewTracker(hostOf)
 	var s Sighting
 	seg := tcp.Segment{Flags: tcp.SYN, Src: clientAddr, Dst: serverAddr}
-	flow.Arrive(&seg, &s)
-	flow.Deliver(&seg, &s)
+	flow.Arrive(0, &seg, &s)
+	flow.Deliver(0, &seg, &s)
 	seg.Flags, seg.Len, seg.Seq = tcp.ACK|tcp.PSH, 1448, 1
 	step := func() {
-		flow.Arrive(&seg, &s)
-		flow.Deliver(&seg, &s)
+		flow.Arrive(0, &seg, &s)
+		flow.Deliver(0, &seg, &s)
 		seg.Seq += 1448
 	}
 	for range 1000 {

@@ -92,8 +92,8 @@ func TestNamesSurviveTheWire(t *testing.T) {
 		calm := NewTracker(hostOf)
 		want := make([]Sighting, len(segments))
 		for k := range segments {
-			calm.Arrive(&segments[k], &want[k])
-			calm.Deliver(&segments[k], &want[k])
+			calm.Arrive(0, &segments[k], &want[k])
+			calm.Deliver(0, &segments[k], &want[k])
 		}
 
 		// Any loss, any duplication, and any order within a direction, but for
@@ -116,7 +116,7 @@ func TestNamesSurviveTheWire(t *testing.T) {
 		rough := NewTracker(hostOf)
 		for _, k := range order {
 			var got Sighting
-			rough.Arrive(&segments[k], &got)
+			rough.Arrive(0, &segments[k], &got)
 			if d := cmp.Diff(identity(&want[k]), identity(&got)); d != "" {
 				t.Fatalf("seed %d, run %d, segment %d: names (-calm +rough):\n%s\ncalm %v\nrough %v", seed, i, k, d, want[k].Texts(), got.Texts())
 			}
@@ -129,7 +129,7 @@ func TestNamesSurviveTheWire(t *testing.T) {
 				t.Fatalf("seed %d, run %d, segment %d: %s", seed, i, k, contradiction)
 			}
 			if r.IntN(3) > 0 {
-				rough.Deliver(&segments[k], &got)
+				rough.Deliver(0, &segments[k], &got)
 			}
 		}
 	}
@@ -205,8 +205,8 @@ func FuzzFlow(f *testing.F) {
 				one.Forge(&seg, "attacker", &a)
 				two.Forge(&seg, "attacker", &b)
 			} else {
-				one.Arrive(&seg, &a)
-				two.Arrive(&seg, &b)
+				one.Arrive(0, &seg, &a)
+				two.Arrive(0, &seg, &b)
 				if c := contradicts(&seg, &a); c != "" {
 					t.Error(c)
 				}
@@ -215,8 +215,8 @@ func FuzzFlow(f *testing.F) {
 				t.Fatalf("%v and %v for the same segments", a.Texts(), b.Texts())
 			}
 			if step[0]&4 == 0 {
-				one.Deliver(&seg, &a)
-				two.Deliver(&seg, &b)
+				one.Deliver(0, &seg, &a)
+				two.Deliver(0, &seg, &b)
 			}
 			for _, text := range a.Texts() {
 				if _, err := ParsePattern(text); err != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/lastack/lastack/inject/tcp"
 )
@@ -60,8 +61,9 @@ type End struct {
 	// What was last delivered *to* this end.
 	last       Kind // SYN, SYN-ACK, DATA or FIN; None for anything else
 	lastForged bool
-	challenge  bool  // something that RFC 5961 challenges
-	lastFrom   int64 // of DATA, the positions
+	challenge  bool          // something that RFC 5961 challenges, and nothing answered yet
+	challenged time.Duration // when the first of it left
+	lastFrom   int64         // of DATA, the positions
 	lastTo     int64
 }
 
@@ -155,12 +157,14 @@ func (c *Conn) Other(e *End) *End {
 }
 
 // Arrive names a segment that a host sent, and enters it into the book of what
-// was sent. out is written whole.
-func (t *Tracker) Arrive(seg *tcp.Segment, out *Sighting) {
+// was sent. at is when it came, on the clock of Deliver: who asks about a segment
+// may have handled what came later first. Where only the order is known, as in a
+// capture, both are 0. out is written whole.
+func (t *Tracker) Arrive(at time.Duration, seg *tcp.Segment, out *Sighting) {
 	c, from := t.find(seg, true)
 	c.sight(seg, from, out)
 	if seg.ICMP == nil {
-		c.arrive(seg, from, out)
+		c.arrive(at, seg, from, out)
 	} else {
 		c.icmp(seg, from, out)
 	}
@@ -196,9 +200,9 @@ func (t *Tracker) Forge(seg *tcp.Segment, sentBy string, out *Sighting) bool {
 }
 
 // Deliver enters what went out to a host into the book of what was delivered:
-// once for each copy, in the order in which they left. s must come from this
-// tracker's Arrive or Forge.
-func (t *Tracker) Deliver(seg *tcp.Segment, s *Sighting) {
+// once for each copy, in the order in which they left. at is not after it left; s
+// must come from this tracker's Arrive or Forge.
+func (t *Tracker) Deliver(at time.Duration, seg *tcp.Segment, s *Sighting) {
 	c := s.conn
 	if c == nil || seg.ICMP != nil {
 		return
@@ -208,6 +212,9 @@ func (t *Tracker) Deliver(seg *tcp.Segment, s *Sighting) {
 	repeatedSYN := seg.Flags.Has(tcp.SYN) && sender.delivered.synSeen
 	if seg.Flags.Has(tcp.RST) || repeatedSYN ||
 		ack >= 0 && (ack > receiver.sent.nxt || ack < sender.delivered.ack) {
+		if !receiver.challenge {
+			receiver.challenged = at
+		}
 		receiver.challenge = true
 	}
 	receiver.last, receiver.lastForged = None, s.Forged
@@ -476,7 +483,7 @@ func (c *Conn) icmp(seg *tcp.Segment, from int, out *Sighting) {
 
 // arrive gives a segment its names and then enters it into the book of what
 // its sender sent.
-func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
+func (c *Conn) arrive(at time.Duration, seg *tcp.Segment, from int, out *Sighting) {
 	e, other := &c.ends[from], &c.ends[1-from]
 	b := &e.sent
 	before := *b
@@ -524,7 +531,7 @@ func (c *Conn) arrive(seg *tcp.Segment, from int, out *Sighting) {
 		c.acks(seg, from, ack, pure, out)
 	}
 	if pure && out.Names.n == 0 || pure && ack <= before.ack {
-		c.nothingNew(seg, e, first, ack, &before, out)
+		c.nothingNew(at, seg, e, first, ack, &before, out)
 	}
 	if out.Names.n == 0 {
 		kind := plainKind(seg)
@@ -661,19 +668,20 @@ func (c *Conn) reopened(e *End, before *book, seg *tcp.Segment) bool {
 }
 
 // nothingNew names a pure ACK that acknowledges nothing new.
-func (c *Conn) nothingNew(seg *tcp.Segment, e *End, first, ack int64, before *book, out *Sighting) {
+func (c *Conn) nothingNew(at time.Duration, seg *tcp.Segment, e *End, first, ack int64, before *book, out *Sighting) {
 	kind := ACK
+	answers := e.challenge && at >= e.challenged // and was not sent before
 	switch {
 	case ack > before.ack:
 		// It moves the number over what the wire never saw: an ACK, no more.
-	case e.challenge:
+	case answers:
 		kind = CHALLENGEACK
 	case seg.Options.SACKs == 0 && before.hasWindow && c.reopened(e, before, seg):
 		// A window update is neither a duplicate nor a challenge.
 	default:
 		kind = DUPACK
 	}
-	e.challenge = false
+	e.challenge = e.challenge && at < e.challenged
 	if kind == ACK && out.Names.n > 0 {
 		return
 	}

@@ -106,7 +106,7 @@ func (m *Maker) Segment(x Seg) int {
 			s.Fate = record.Injected
 		}
 	} else {
-		m.flow.Arrive(&seg, &s.Sighting)
+		m.flow.Arrive(0, &seg, &s.Sighting)
 	}
 	index := len(m.Run.Segments)
 	conn := s.Conn
@@ -118,7 +118,7 @@ func (m *Maker) Segment(x Seg) int {
 		s.Fate = record.Dropped
 	case x.NotSent:
 	default:
-		m.flow.Deliver(&seg, &s.Sighting)
+		m.flow.Deliver(0, &seg, &s.Sighting)
 		due := s.T + us(x.Held)
 		s.Departures = []record.Departure{{Due: due, T: due + wireTakes, To: x.To}}
 		for _, at := range x.Again {
