@@ -92,6 +92,8 @@ type end struct {
 	zeros   int  // how often it became 0
 	ackAbs  tcp.Seq
 	hasAck  bool
+	edge    tcp.Seq // the right edge of the furthest block that its last ACK selects
+	selects bool
 	awaited tcp.Seq // a FIN of the other end that came before its turn ends here
 	waits   bool
 
@@ -262,6 +264,7 @@ func (c *conn) sent(st *step, seg *tcp.Segment, s *flow.Sighting, at int64, f fa
 		if !e.hasAck || e.ackAbs.Before(seg.Ack) {
 			e.ackAbs, e.hasAck = seg.Ack, true
 		}
+		e.edge, e.selects = furthest(seg)
 		if o.fin >= 0 {
 			c.acksFIN(st, seg, s, x)
 		}

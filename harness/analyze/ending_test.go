@@ -310,6 +310,23 @@ var endingTests = []struct {
 		note: "it was not reset",
 	},
 	{
+		name: "a RST at the edge of what is selectively acknowledged", want: "reset client unclear - seen",
+		script: request + `
+			c DATA 10 hidden
+			c DATA 10
+			s ACK ack=101 sack=121
+			c RST seq=121`,
+	},
+	{
+		name: "a RST between that and what is acknowledged", want: "unknown",
+		script: request + `
+			c DATA 10 hidden
+			c DATA 10
+			s ACK ack=101 sack=121
+			c RST seq=115`,
+		note: "nothing follows that would tell",
+	},
+	{
 		name: "a RST in the window that nothing follows", want: "unknown",
 		script: request + `
 			s RST-ACK seq=300`,

@@ -322,10 +322,23 @@ func (c *conn) hits(seg *tcp.Segment, s *flow.Sighting, receiver int, expected t
 		return hitExact
 	case d == -1 && (e.state == tcp.CloseWait || e.state == tcp.LastAck || e.state == tcp.Closing):
 		return hitExact // tcp_reset_check
+	case e.selects && seg.Seq == e.edge:
+		return hitExact // tcp_validate_incoming: the sender gave up with a segment missing
 	case d > 0 && d < window:
 		return hitWindow
 	}
 	return hitMissed
+}
+
+// furthest is the right edge of the furthest block that an ACK selects. A block below
+// what it acknowledges tells of a repeat (RFC 2883).
+func furthest(ack *tcp.Segment) (edge tcp.Seq, selects bool) {
+	for _, block := range ack.Options.SACK[:ack.Options.SACKs] {
+		if ack.Ack.Before(block[1]) && (!selects || edge.Before(block[1])) {
+			edge, selects = block[1], true
+		}
+	}
+	return edge, selects
 }
 
 // off says by how much a number differs from the one expected.

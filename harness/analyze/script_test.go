@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -143,6 +144,11 @@ func (s *script) segment(line string) (*tcp.Segment, bool) {
 			ttl = n
 		case "ts":
 			stamp = n
+		case "sack": // a block of ten bytes that ends there
+			left, right := s.isn[y].Add(n-10), s.isn[y].Add(n)
+			h.Options = []byte{1, 1, 5, 10}
+			h.Options = binary.BigEndian.AppendUint32(h.Options, uint32(left))
+			h.Options = binary.BigEndian.AppendUint32(h.Options, uint32(right))
 		case "again":
 			again = true
 		case "hidden":

@@ -148,7 +148,7 @@ func (g *Group) usual() string {
 	case Simultaneous:
 		return "Both ends closed before they heard of each other: both are in TIME_WAIT for 60 s."
 	case FourWay, ThreeWay:
-		return fmt.Sprintf("A clean close. TIME_WAIT is at the %s, for 60 s each.", g.ClosedFirst)
+		return fmt.Sprintf("A clean close. TIME_WAIT is at the %s, for 60 s.", g.ClosedFirst)
 	}
 	return ""
 }

@@ -140,7 +140,7 @@ func (t *table) arrive(seg *tcp.Segment, s *flow.Sighting, at int64) *conn {
 		t.afterwards++
 		return nil
 	}
-	t.flow.Arrive(seg, s)
+	t.flow.Arrive(0, seg, s)
 	c := open(s.Connection())
 	if c == nil {
 		if c = t.begin(seg, s, at); c == nil {
@@ -224,7 +224,7 @@ func (t *table) deliver(c *conn, seg *tcp.Segment, s *flow.Sighting, at int64, s
 	settled := seg.Flags&(tcp.SYN|tcp.FIN|tcp.RST) == 0 &&
 		c.ends[0].state == tcp.Established && c.ends[1].state == tcp.Established
 	if settled {
-		t.flow.Deliver(seg, s)
+		t.flow.Deliver(0, seg, s)
 		c.deliver(seg, s, at, st.fate, 0, false, false, 0)
 		return
 	}
@@ -236,11 +236,11 @@ func (t *table) deliver(c *conn, seg *tcp.Segment, s *flow.Sighting, at int64, s
 	}
 	if seg.Flags.Has(tcp.RST) {
 		window := max(c.flow.Numbers(to).RcvWnd, 1)
-		t.flow.Deliver(seg, s)
+		t.flow.Deliver(0, seg, s)
 		st.role = c.receivesRST(seg, s, at, st.fate, before, before != 0, window)
 		return
 	}
-	t.flow.Deliver(seg, s)
+	t.flow.Deliver(0, seg, s)
 	c.deliver(seg, s, at, st.fate, before, before != 0, old, c.flow.RcvNxt(to))
 }
 
