@@ -20,7 +20,8 @@ The ACK of a FIN is not sent at once: the kernel waits for something to send it
 with (tcp_fin enters the interactive mode). A program that closes at the end of
 file gives it the FIN.
 
-On a connection that has carried nothing the kernel waits for less than 4 ms,
+On a connection that has carried nothing the kernel waits until the next tick of its
+timers (less than 4 ms where CONFIG_HZ is 250),
 too short to be sure of any program. Once a request was answered it waits for
 40 ms (TCP_ATO_MIN), so this play sends one first. A run whose program closed
 later than that says nothing, and is played again.
@@ -32,7 +33,7 @@ later than that says nothing, and is played again.
 `,
 	Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.8.6.3", "tcp_fin", "tcp_send_delayed_ack"},
 	Answers: []harness.Answer{
-		{Statement: 5, Holds: harness.HoldsWhen, Says: "The ACK rides on the FIN when close() comes before the delayed ACK: within less than 4 ms on a fresh connection, within 40 ms after a request was answered."},
+		{Statement: 5, Holds: harness.HoldsWhen, Says: "The ACK rides on the FIN when close() comes before the delayed ACK: before the next tick (4 ms where CONFIG_HZ is 250) on a fresh connection, within 40 ms after a request was answered."},
 	},
 	Play: threeWay,
 	Claims: []harness.Claim{

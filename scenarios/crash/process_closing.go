@@ -34,7 +34,7 @@ func closing(state tcp.State) harness.Scenario {
 The process has shut its sending direction down, so its FIN is on its way and there
 is no second one. When it is killed with everything read, nothing is sent: the kernel
 only notes that nobody is left. The connection closes as if nothing had happened, as
-an orphan. (With bytes unread it is a RST, but in TIME_WAIT.)
+an orphan. (With bytes unread it is a RST, except in TIME_WAIT.)
 
 What changes is FIN_WAIT_2, which tcp_fin_timeout bounds from now on, and how often
 a FIN is repeated, which tcp_orphan_retries bounds instead of tcp_retries2. In

@@ -51,8 +51,8 @@ func icmpInSYNSent(u unreachable) harness.Scenario {
 		Doc: `
 RFC 1122 calls most of these errors transient, and asks that they end nothing.
 Linux ends connect() with the first of them (tcp_v4_err, tcp_v6_err), unless a
-program is just inside the socket. The errno of "administratively prohibited" depends
-on the family: over IPv4 it is ` + u.errno4 + ` here, over IPv6 ` + u.errno6 + `.
+program is just inside the socket. Over IPv4 the errno is ` + u.errno4 + `, over IPv6
+` + u.errno6 + `: only that of "administratively prohibited" depends on the family.
 
   client                                              server
   connect()  SYN_SENT  ── SYN ──────────────────✗

@@ -49,7 +49,7 @@ what the attacker wants. tcp_invalid_ratelimit is 0, so that the kernel answers 
 one that it challenges.
 
   segment  takes effect with            needs before RFC 5961  needs now
-  RST      RCV.NXT, and no other        2^32 / window          2^32
+  RST      RCV.NXT, with no gap open    2^32 / window          2^32
   SYN      no number                    2^32 / window          cannot
   data     a number in the window, and  2^32 / window          2^32 / window
            an ACK of the last window     × 2                    × 2^32 / window

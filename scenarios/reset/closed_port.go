@@ -25,7 +25,7 @@ the answer to its own SYN (a RST without it would be ignored in SYN_SENT).
 	Refs: []string{"RFC 9293 §3.5.2", "RFC 9293 §3.10.7.1", "RFC 9293 §3.10.7.3", "tcp_v4_send_reset", "tcp_rcv_synsent_state_process"},
 	Answers: []harness.Answer{{
 		Statement: 22, Holds: harness.HoldsWhen,
-		Says: "SO_LINGER 0, a closed port, a booted host and middleboxes send it (see this family). An unacceptable number is answered with an ACK and not with RST, and Linux resets no connection for being idle unless keep-alive is set.",
+		Says: "SO_LINGER 0, a closed port, a booted host and middleboxes send it (see this family). Once a connection is established, an unacceptable number is answered with an ACK and not with RST, and Linux resets no connection for being idle unless keep-alive is set.",
 	}},
 	Play: func(s *harness.Stage) {
 		s.Client.Peer().Connect(s.Server, 8080)

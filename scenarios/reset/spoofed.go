@@ -29,7 +29,9 @@ var SpoofedExact = harness.Scenario{
 Whoever knows the two addresses, the two ports and RCV.NXT cuts the connection:
 a RST needs no ACK, no timestamp and no key. The addresses and one port are
 public and the other port is one of 28,000; what protects is the number, which
-is one of 4,294,967,296 (RFC 5961 §3.2).
+is one of 4,294,967,296 (RFC 5961 §3.2). While a segment is missing, Linux takes the
+right edge of the last SACK block for it too: a sender that gives up then puts that
+number into its RST (tcp_validate_incoming).
 
 The client has sent nothing and hears nothing. It learns of its fate when it
 speaks: the server's kernel knows no such connection any more.
@@ -43,7 +45,7 @@ speaks: the server's kernel knows no such connection any more.
 	Hosts: offPath,
 	Answers: []harness.Answer{{
 		Statement: 29, Holds: harness.HoldsWhen,
-		Says: "A forged RST cuts the connection when its number is exactly RCV.NXT: one number of 2^32. Elsewhere in the window it is answered with a challenge ACK, and outside it is dropped.",
+		Says: "A forged RST cuts the connection when its number is exactly RCV.NXT: one number of 2^32 (two while the receiver reports a gap by SACK: the right edge of its last block counts as well). Elsewhere in the window it is answered with a challenge ACK, and outside it is dropped.",
 	}},
 	Play: func(s *harness.Stage) { spoofed(s, 0) },
 	Claims: []harness.Claim{
