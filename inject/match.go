@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -58,12 +59,23 @@ func parseExpression(text string) (Match, error) {
 		var at *file.Error
 		if errors.As(err, &at) {
 			syntax.Column = at.Column + 1
-			syntax.What = at.Message
+			syntax.What = said(at.Message)
 		}
 		return Match{}, syntax
 	}
 	m.program = program
 	return m, nil
+}
+
+// unknownField is what the compiler of expressions says of a field.
+var unknownField = regexp.MustCompile(`^type inject\.\w+ has no field (\w+)$|^unknown name (\w+)$`)
+
+// said is the compiler's complaint in words of the reader.
+func said(text string) string {
+	if m := unknownField.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("there is no field %s here: docs/vocabulary.md lists them", m[1]+m[2])
+	}
+	return text
 }
 
 // isVisitor finds the names within is(…), so that a typo is refused when the

@@ -29,7 +29,7 @@ type checkFlags struct {
 	shard                             texts
 	points, faults, exclude, cells    texts
 	output, ignore                    texts
-	ip                                families
+	ip                                oneFamily
 	conn, shallow, jobs               count
 	seed                              seedValue
 	patience                          span
@@ -41,7 +41,7 @@ type checkFlags struct {
 
 func newCheck() *cobra.Command {
 	f := checkFlags{
-		ip: families{4}, conn: count{n: 1, most: 10_000}, shallow: count{most: 1_000_000}, jobs: count{most: 10_000},
+		ip: oneFamily{families{4}}, conn: count{n: 1, most: 10_000}, shallow: count{most: 1_000_000}, jobs: count{most: 10_000},
 		underTest: check.Client, seed: 1, patience: span(10 * time.Second),
 	}
 	cmd := &cobra.Command{
@@ -211,7 +211,7 @@ func (p *prefixCut) Unwrap() error { return p.err }
 func (f *checkFlags) config(client []string) (check.Config, error) {
 	c := check.Config{
 		Server: f.server.words, Client: client, Judge: f.judge.words, Effects: f.effects.words,
-		UnderTest: string(f.underTest), IP: f.ip[0], Conn: f.conn.n, Deep: f.deep, Patience: time.Duration(f.patience), Jobs: f.jobs.n,
+		UnderTest: string(f.underTest), IP: f.ip.families[0], Conn: f.conn.n, Deep: f.deep, Patience: time.Duration(f.patience), Jobs: f.jobs.n,
 		Port: uint16(f.ready.listen), Output: f.output.list, Out: string(f.out), Sysctls: []harness.Sysctl(f.set),
 		Selection: check.Selection{
 			Points: f.points.list, Faults: f.faults.list, Exclude: f.exclude.list, Cells: f.cells.list, Shallow: f.shallow.n, Seed: uint64(f.seed),
@@ -223,7 +223,7 @@ func (f *checkFlags) config(client []string) (check.Config, error) {
 	if len(client) == 0 {
 		return c, errors.New("check which client? its command stands behind --, as in lastack check --server './srv' -- ./client")
 	}
-	if len(f.ip) != 1 {
+	if len(f.ip.families) != 1 {
 		return c, errors.New("--ip both: a sweep is of one address family; run it twice")
 	}
 	if err := f.exclusive(); err != nil {
@@ -300,8 +300,8 @@ func (f *checkFlags) repro() string {
 	if f.underTest != check.Client {
 		add("--under-test", string(f.underTest))
 	}
-	if f.ip[0] != 4 {
-		add("--ip", strconv.Itoa(f.ip[0]))
+	if f.ip.families[0] != 4 {
+		add("--ip", strconv.Itoa(f.ip.families[0]))
 	}
 	if f.conn.n != 1 {
 		add("--conn", strconv.Itoa(f.conn.n))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lastack/lastack/harness"
 	"github.com/lastack/lastack/harness/record"
+	"github.com/lastack/lastack/internal/shell"
 	"github.com/lastack/lastack/scenarios"
 )
 
@@ -57,7 +58,7 @@ func description(sc harness.Scenario) string {
 	if sc.Slow {
 		fmt.Fprintf(&b, "\nSlow: it waits for a constant of the kernel of more than 15 s.\n")
 	}
-	fmt.Fprintf(&b, "\nPlay it:\n  lastack run %s -v\n", sc.Name)
+	fmt.Fprintf(&b, "\nPlay it:\n  lastack run %s -v\n", shell.Quote(sc.Name))
 	return b.String()
 }
 

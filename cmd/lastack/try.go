@@ -30,13 +30,13 @@ type tryFlags struct {
 	ready      readyValue
 	exit       statusValue
 	save, out  pathValue
-	ip         families
+	ip         oneFamily
 	set        settings
 	json, keep bool
 }
 
 func newTry() *cobra.Command {
-	f := tryFlags{ip: families{4}}
+	f := tryFlags{ip: oneFamily{families{4}}}
 	server := programs{}
 	cmd := &cobra.Command{
 		Use:   "try --server CMD [--rule RULE]... [FLAGS] -- CLIENT [ARGUMENT]...",
@@ -178,7 +178,7 @@ func (f *tryFlags) draft(client []string) (*file.Draft, error) {
 		return nil, errors.New("try which server? say --server CMD; see lastack try --help")
 	case len(client) == 0:
 		return nil, errors.New("try which client? write it behind --, as in lastack try --server ./srv -- ./client")
-	case len(f.ip) != 1:
+	case len(f.ip.families) != 1:
 		return nil, errors.New("--ip both: try plays once, over 4 or 6")
 	}
 	if err := harness.CheckProgram(f.server[0]); err != nil {
@@ -257,7 +257,7 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 		kept.dir = dir
 	}
 	options := harness.Options{
-		IP: f.ip[0], Out: places.dir, Repro: f.repro(d),
+		IP: f.ip.families[0], Out: places.dir, Repro: f.repro(d),
 		Expected: func(r *record.Run) bool { return r.Verdict != record.Fail }, // of all else what is to be seen is printed
 	}
 	if len(f.set) > 0 {
@@ -332,9 +332,9 @@ func try(parent context.Context, f tryFlags, client []string, stdout, stderr io.
 // repro is the command that plays it again.
 func (f *tryFlags) repro(d *file.Draft) string {
 	if f.save != "" {
-		return shell.Join([]string{"lastack", "run", string(f.save), "--ip", strconv.Itoa(f.ip[0]), "-v"})
+		return shell.Join([]string{"lastack", "run", string(f.save), "--ip", strconv.Itoa(f.ip.families[0]), "-v"})
 	}
-	words := []string{"lastack", "try", "--ip", strconv.Itoa(f.ip[0]), "--server", shell.Join(d.Server)}
+	words := []string{"lastack", "try", "--ip", strconv.Itoa(f.ip.families[0]), "--server", shell.Join(d.Server)}
 	for i := range f.rules {
 		words = append(words, "--rule", f.rules[i].String())
 	}

@@ -180,6 +180,12 @@ func (f *families) Set(text string) error {
 // Type is what help calls the value.
 func (f *families) Type() string { return "4|6|both" }
 
+// oneFamily is the value of --ip where a verb plays one.
+type oneFamily struct{ families }
+
+// Type is what help calls the value.
+func (f *oneFamily) Type() string { return "4|6" }
+
 // settings is the value of --set, which may be given again and again.
 type settings []harness.Sysctl
 

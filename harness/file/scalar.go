@@ -165,23 +165,12 @@ func (c *condition) read(n *node) {
 	}
 }
 
-// unknownField is what the compiler of expressions says of a field.
-var unknownField = regexp.MustCompile(`^type inject\.\w+ has no field (\w+)$|^unknown name (\w+)$`)
-
-// said is the complaint of a syntax error, in words of the file.
-func said(text string) string {
-	if m := unknownField.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("there is no field %s here: docs/vocabulary.md lists them", m[1]+m[2])
-	}
-	return text
-}
-
 // syntaxError puts an error of a match, a rule or a condition where it stands.
 func syntaxError(n *node, err error) *Error {
 	var at *flow.SyntaxError
 	if errors.As(err, &at) {
 		before := at.Text[:min(max(at.Column-1, 0), len(at.Text))]
-		return n.within(len([]rune(before))+1).fail("%s", said(at.What))
+		return n.within(len([]rune(before))+1).fail("%s", at.What)
 	}
 	return n.fail("%v", err)
 }

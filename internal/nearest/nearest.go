@@ -1,12 +1,16 @@
 // Package nearest finds the word that was probably meant.
 package nearest
 
+import "strings"
+
 // Of is the candidate with the least edit distance to a word, the first
-// of several; "" only where there is no candidate.
+// of several; "" only where there is no candidate. Capital letters are as good as
+// small ones.
 func Of(word string, candidates []string) string {
 	best, least := "", -1
+	word = strings.ToLower(word)
 	for _, c := range candidates {
-		if d := Distance(word, c); least < 0 || d < least {
+		if d := Distance(word, strings.ToLower(c)); least < 0 || d < least {
 			best, least = c, d
 		}
 	}

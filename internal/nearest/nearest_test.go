@@ -21,6 +21,9 @@ func TestDistance(t *testing.T) {
 			t.Errorf("distance(%q, %q) = %d, want %d", c.b, c.a, got, c.want)
 		}
 	}
+	if got := nearest.Of("time_wait", []string{"SYN_SENT", "TIME_WAIT"}); got != "TIME_WAIT" {
+		t.Errorf("the nearest of time_wait is %q", got)
+	}
 	if got := nearest.Of("x", nil); got != "" {
 		t.Errorf("the nearest of none is %q", got)
 	}
