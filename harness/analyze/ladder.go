@@ -142,7 +142,7 @@ func (c *Connection) meaning(s *step, i int) string {
 	case roleRST, roleRefused:
 		text = "a RST that its receiver has to obey"
 		if c.Reset != nil {
-			text += ". " + c.Reset.Evidence
+			text += ": " + c.Reset.Evidence
 		}
 	case roleRSTMissed:
 		text = fmt.Sprintf("a RST that the %s need not obey: number %d is not the one that it expects", you, s.seq)
